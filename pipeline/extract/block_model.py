@@ -104,6 +104,8 @@ def without_comments(page: Sequence[Block], keep: list[bool]) -> list[bool]:
     An annotator of an article leaves them out, and the network, which has seen forums too, keeps half of them.
     """
     posts_B = [block.frame.post for block in page]
+    if not any(posts_B):  # most pages
+        return keep
     families = [0 if post is None else posts.family_below(post) for post in posts_B]
     if posts.COMMENTS not in families or posts.FORUM in families or posts.ANSWERS in families:
         return keep

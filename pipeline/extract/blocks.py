@@ -257,14 +257,16 @@ class _BlockReader:
             self.containers = container = self.containers + 1
         if own & HINT or traits & IS_FORMED or frame.code is not None:
             frame = self.frame_of(tag, frame, attributes)
+            if frame.code is not None and "display" in attributes and self.start is not None and is_line(attributes):
+                self.pieces.append(LINE_START)
             if own & HINT:
                 own &= HINT - 1
                 frame = outline.in_talk(frame, posts.role(attributes))
-        if "-" in name and name.endswith(posts.OWN_ELEMENTS) and (role := posts.role_of_own(name, attributes)).family:
-            frame = outline.in_talk(frame, role)
-            own |= MESSAGE
-        if frame.code is not None and self.start is not None and "display" in attributes and is_line(attributes):
-            self.pieces.append(LINE_START)
+        if not traits and "-" in name and name.endswith(posts.OWN_ELEMENTS):
+            role = posts.role_of_own(name, attributes)
+            if role.family:
+                frame = outline.in_talk(frame, role)
+                own |= MESSAGE
         path = self.paths.setdefault((outer.path, name, first), len(self.paths) + 1)
         if traits & MAY_REPEAT:
             self.items.append((item, (outer.container, path)))

@@ -25,12 +25,23 @@ _TOLD = re.compile(
 # Words of classes beside which a language may stand as a word of its own, or with a hyphen.
 _BESIDE = re.compile(
     r"(?<![\w-])(?:sourceCode|syntaxhighlighter|hljs|codehilite|prettyprint|crayon-syntax|programlisting|highlight|source"
-    r"|code|crayon|codeblock|code-block|src)(?![\w])",
-    re.IGNORECASE,
+    r"|code|crayon|codeblock|CodeBlock|code-block|src)(?![\w])"
 )
-# A word before a language that is known to be one.
+# A word before a language that is known to be one; and what every match has one of.
 _BEFORE = re.compile(
-    r"(?<![\w-])(?:lang|language|code|codeblock|syntax|highlight|src|sh)[-_]([A-Za-z][\w+#]*)(?![\w-])", re.IGNORECASE
+    r"(?<![\w-])(?:lang|language|code|codeblock|syntax|highlight|src|sh)[-_]([A-Za-z][\w+#]*)(?![\w-])"
+)
+_PARTS_BEFORE: Final = (
+    "lang_",
+    "lang-",
+    "language_",
+    "code-",
+    "code_",
+    "syntax-",
+    "highlight-",
+    "src-",
+    "sh_",
+    "block-",
 )
 _NAME = re.compile(r"(?<![\w.-])(?:highlight-|source-)?([A-Za-z][\w+#]*)(?![\w-])")
 _PRE_LANGUAGE = re.compile(r"""(?:^|\s)(?:lang|language|class|syntax)\s*=\s*["']?([A-Za-z][\w+#-]*)(?=["'\s>]|$)""")
@@ -138,9 +149,10 @@ def language_of(attributes: str, pre: bool = False) -> str:
         name = found["name"].lower().rstrip(".-")
         if name not in _NO_LANGUAGE:
             return name
-    for found in _BEFORE.finditer(attributes):
-        if found[1].lower() in _COMMON:
-            return str(found[1].lower())
+    if any(map(attributes.__contains__, _PARTS_BEFORE)):
+        for found in _BEFORE.finditer(attributes):
+            if found[1].lower() in _COMMON:
+                return str(found[1].lower())
     if _BESIDE.search(attributes):
         for word in _NAME.findall(attributes):
             if word.lower() in _COMMON:

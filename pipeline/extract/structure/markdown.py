@@ -71,7 +71,10 @@ def is_formed(block: Block) -> bool:
     """Whether a block is code, or a formula and nothing else, between delimiters of the text perhaps."""
     if block.frame.code is not None:
         return True
-    return is_formula(_marked(block) if block.marked.startswith(_DELIMITED) else block.marked)
+    marked = block.marked
+    if marked[:1] in "\\$[" and marked.startswith(_DELIMITED):
+        marked = _marked(block)
+    return is_formula(marked)
 
 
 def plain(page: Sequence[Block], keep: Sequence[bool]) -> str:
