@@ -57,8 +57,8 @@ def test_larger_sizes_are_predicted_to_about_the_noise(kind: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["experts", "epochs", "mixture"])
 def test_bands_hold_what_they_say(kind: str) -> None:
-    """80 % bands of larger sizes, of eight tables, hold 70 % of the runs or more; somewhat more than 80 %, as these laws
-    are of the form that is fitted, which those of real tables are only nearly (docs/scaling.md)."""
+    """80 % bands of larger sizes, of eight tables, hold 70 % of the runs or more; more than 80 %, as these laws are of
+    the form that is fitted, which those of real tables are only nearly (docs/scaling.md)."""
     held = [check_table(planted(kind, seed), BEYOND) for seed in range(8)]
     points = [sum(row["points"] for row in each["by_run"].values()) for each in held]
     assert 0.7 <= np.average([each["coverage80"] for each in held], weights=points) <= 0.95
