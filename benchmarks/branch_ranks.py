@@ -16,6 +16,7 @@ import numpy as np
 
 from trainer.branches.paired import Flags, Floats, spearman
 
+ALL = "all"
 RESAMPLES = 1000
 SPEARMAN = 0.8
 # A ranking is told if so many of the resampled ones have that correlation with it.
@@ -84,22 +85,23 @@ def _pairs(branches_RM: Floats, whole_RM: Floats, means: Mapping[str, Floats]) -
 def targets(sources: Sequence[str]) -> dict[str, Flags]:
     """Which documents each user cares for: all, or those of one source; (N,) each."""
     place = np.array(sources)
-    return {"all": np.ones(len(place), np.bool_)} | {name: place == name for name in sorted(set(sources))}
+    return {ALL: np.ones(len(place), np.bool_)} | {name: place == name for name in sorted(set(sources))}
 
 
 def bars_of(found: Mapping[str, Mapping[str, Any]]) -> dict[str, bool | None]:
-    """For each target whether the ranks agree, and the best method; None where the rankings are not told."""
+    """For each text whether the ranks agree, and the best method; None where that is not told: branches or whole runs
+    do not rank themselves alike when drawn again, or their best methods are the same in some resamples only."""
     bars: dict[str, bool | None] = {}
-    for target, each in found.items():
-        told = all(each["told"].values())
+    for text, each in found.items():
         rank = each["spearman"] is not None and each["spearman"] >= SPEARMAN - 1e-9
+        told = all(each["told"].values())
+        bars[f"{text}: rank correlation of branches and whole runs {SPEARMAN} or more"] = rank if told else None
         same = each["best"]["branches"] == each["best"]["whole"]
-        bars[f"{target}: rank correlation of branches and whole runs {SPEARMAN} or more"] = rank if told else None
-        bars[f"{target}: the best method agrees"] = same if told else None
+        bars[f"{text}: the best method agrees"] = None if 1 - TOLD < each["best_above"] < TOLD else same
     return bars
 
 
-def passed(bars: Mapping[str, bool | None]) -> bool | None:
-    """None where nothing is missed, but something is not told."""
-    values = bars.values()
+def passed(bars: Mapping[str, bool | None], text: str = ALL) -> bool | None:
+    """Of one text; None where nothing is missed, but something is not told."""
+    values = [held for bar, held in bars.items() if bar.startswith(f"{text}: ")]
     return False if False in values else None if None in values else True

@@ -16,8 +16,9 @@ From the first trunk there are also branches of another data seed and of three m
 checkpoints by the same shapes (whether merges rank decays without training them), and the five methods from an earlier
 mark (whether their ranking flips).
 
-Passed where, on each text, the ranks of the five methods as branches and as whole runs have a correlation of .8 or
-more, and the best one is the same. What is in `--out` already is not trained again.
+Passed where, on all of the text, the ranks of the five methods as branches and as whole runs have a correlation of .8
+or more, and the best one is the same; for the text of a source the same is shown. What is in `--out` already is not
+trained again.
 """
 
 import argparse

@@ -31,14 +31,14 @@ FAR_FROM = 2.0  # times the middle distance of the held-out runs
 LOW, HIGH = 0.7, 0.9
 
 
-class Rule(NamedTuple):
+class BandRule(NamedTuple):
     power: float
     far: float | None
     resampled: float
 
 
-BEFORE, OURS = Rule(0.5, None, 1.5), Rule(0.75, 2.0, 1.5)
-RULES = tuple(Rule(*each) for each in product((0.5, 0.75, 1.0), (None, 1.0, 2.0, 3.0, 4.0), (1.0, 1.5, 2.0)))
+BEFORE, OURS = BandRule(0.5, None, 1.5), BandRule(0.75, 2.0, 1.5)
+RULES = tuple(BandRule(*each) for each in product((0.5, 0.75, 1.0), (None, 1.0, 2.0, 3.0, 4.0), (1.0, 1.5, 2.0)))
 
 
 class BandCase(NamedTuple):

@@ -2,7 +2,8 @@
 
 WARC/1.0 requires W3C-DTF to the second, WARC/1.1 allows fractions and fewer parts, ARC has 14 digits (early files
 12 or 8), and ClueWeb09 writes the day of the year in place of the day of the month (`2009-03-67T15:35:34-0700`).
-Missing parts become the earliest moment; fractions are dropped; offsets are converted to UTC.
+Missing parts become the earliest moment; fractions are dropped; offsets are converted to UTC. Seconds or milliseconds
+since 1970, as tables of other programs have them, are ten or thirteen digits that would be of a year before 1990.
 """
 
 import re
@@ -14,11 +15,15 @@ _ISO = re.compile(
 )
 _DIGITS = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d{2})?(\d{2})?(\d{2})?\d{0,6}()")
 
+_SINCE_1970 = re.compile(r"(1[0-8]\d{8}|19[0-8]\d{7})(?:\d{3})?(?:\.\d{1,12})?")
+
 
 def normalise_date(value: str | None) -> str | None:
     """Returns the date as `YYYY-MM-DDTHH:MM:SSZ`; None if `value` is missing or cannot be parsed."""
     if not value or not value.isascii():
         return None
+    if counted := _SINCE_1970.fullmatch(value.strip()):
+        return f"{(datetime(1970, 1, 1) + timedelta(seconds=int(counted[1]))).isoformat()}Z"
     found = _DIGITS.fullmatch(value.strip()) or _ISO.fullmatch(value.strip())
     if not found:
         return None

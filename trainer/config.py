@@ -261,8 +261,8 @@ class ExecutionConfig:
     """Compile each block by torch.compile."""
 
     attention: Literal["auto", "reference", "flex", "varlen"] = "auto"
-    """`reference` runs everywhere; `flex` (FlexAttention) and `varlen` (FlashAttention over documents, bfloat16 or
-    float16 alone) need CUDA. `auto`: `reference` on the CPU, else `varlen` in bfloat16 and `flex` in float32."""
+    """`reference` runs everywhere; `flex` (FlexAttention) and `varlen` (FlashAttention over documents, bfloat16
+    alone) need CUDA. `auto`: `reference` on the CPU, else `varlen` in bfloat16 and `flex` in float32."""
 
     expert_parallel: int = 1
     """Ranks that share the experts of a layer. Divides the number of ranks and `model.n_experts`."""

@@ -218,6 +218,8 @@ def train_until(
     row = rows[-1] if rows else None
     names, skipped = loader.dataset.documents.domain_names, 0
     speed = Speed.of(config, state.data.vocab_size, state.device, ranks.world_size)
+    if last_step > first and ranks.leads:
+        run.write_info(about_run(state, loader))  # of a run that is killed too
     prepare(state.model, config.execution)
     batches = Prefetcher(
         loader, state.cursor, last_step - first, config.data.global_batch_size, ranks.rank, ranks.world_size
@@ -249,7 +251,7 @@ def train_until(
             if on_step is not None and ranks.leads:
                 on_step(row | rates, last_step)
     if state.step > first and ranks.leads:
-        run.write_info(_run_info(state, loader, first, time.monotonic() - began))
+        run.write_info(about_run(state, loader) | mean_rates(state, first, time.monotonic() - began))
     ranks.wait()
     checkpoint = run.latest()
     assert checkpoint is not None and checkpoint.step == state.step
@@ -270,20 +272,22 @@ def saves(config: Config, step: int) -> bool:
     return step % config.run.checkpoint_interval_steps == 0 or step in config.run.checkpoint_marks
 
 
-def _run_info(state: TrainingState, loader: Loader, first: int, seconds: float) -> dict[str, Any]:
-    """What `run.json` says of the steps since `first`, which took `seconds`."""
-    config, steps = state.config, state.step - first
-    speed = Speed.of(config, state.data.vocab_size, state.device, state.ranks.world_size)
-    mean = speed.rates({"mean_k": expected_k(config.top_k)}, seconds / steps)
+def about_run(state: TrainingState, loader: Loader) -> dict[str, Any]:
+    """What `run.json` says from the beginning of a call."""
     return {
         "data": str(loader.dataset.folder.resolve()),
         "device": str(state.device),
         "ranks": state.ranks.world_size,
-        "steps": steps,
-        **mean,
-        "seconds": seconds,
         "torch": torch.__version__,
     }
+
+
+def mean_rates(state: TrainingState, first: int, seconds: float) -> dict[str, Any]:
+    """And at its end: of the steps since `first`, which took `seconds`."""
+    config, steps = state.config, state.step - first
+    speed = Speed.of(config, state.data.vocab_size, state.device, state.ranks.world_size)
+    mean = speed.rates({"mean_k": expected_k(config.top_k)}, seconds / steps)
+    return {**mean, "steps": steps, "seconds": seconds}
 
 
 def train(

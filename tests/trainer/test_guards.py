@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.trainer.conftest import small_body, small_config, write_config
 from trainer.api import branch, evaluate, freeze, generate, train
 from trainer.checkpoint import read_checkpoint, write_checkpoint
 from trainer.config import Config
+from trainer.data.audit import audit
 from trainer.data.documents import read_documents
 from trainer.data.tokens import TokenDataset
 from trainer.plan import plan_training
@@ -139,6 +140,17 @@ def test_a_checkpoint_that_the_run_replaces_is_read_to_its_end(tmp_path: Path, r
     assert of_latest(tmp_path / "run", replaced) == seen[1] == first.with_name("step-00000009")
     with pytest.raises(FileNotFoundError):
         of_latest(tmp_path / "run", lambda folder: (folder / "none").read_bytes())
+
+
+def test_a_run_that_was_stopped_can_be_audited(tmp_path: Path, config_file: ConfigFile, data: Path) -> None:
+    def stop(row: Mapping[str, Any], last: int) -> None:
+        if row["step"] == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config_file(), data, tmp_path / "run", 8, stop)
+    found = audit(tmp_path / "run")
+    assert found["faults"] == [] and found["parts"][0]["last_step"] == 3
 
 
 def test_a_checkpoint_names_no_files_elsewhere(tmp_path: Path, run: Path) -> None:
