@@ -22,6 +22,7 @@ from pipeline.extract.text import Shares
 # Comments below an article of more characters, and of at least this part of theirs, are not its text.
 MIN_ARTICLE: Final = 600
 MIN_ARTICLE_SHARE: Final = 0.5
+_INLINE: Final = frozenset({"span", "code", "tt", "b", "i", "em", "strong", "small", "font", "a"})
 # A table, code or formula of a larger part of the page's text is not kept for the sake of what stands around it.
 MAX_LIFTED: Final = 0.5
 _BUTTON: Final = 1 << TAGS.index("button")
@@ -109,7 +110,8 @@ def without_comments(page: Sequence[Block], keep: list[bool]) -> list[bool]:
     families = [0 if post is None else posts.family_below(post) for post in posts_B]
     if posts.COMMENTS not in families or posts.FORUM in families or posts.ANSWERS in families:
         return keep
-    if not any(post is not None and post.name for post in posts_B):
+    named = any(post is not None and post.name for post in posts_B)
+    if not named and len({id(block.frame.post) for block in page if block.frame.post and block.tag not in _INLINE}) < 2:
         return keep  # remarks, as code has them too
     first = families.index(posts.COMMENTS)
     article = sum(len(block.text) for block, kept in zip(page[:first], keep, strict=False) if kept)

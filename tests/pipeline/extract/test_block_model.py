@@ -76,9 +76,10 @@ def test_comments_below_an_article_are_not_its_text() -> None:
         with_comments(4, name="post"),
         with_comments(4, name="answer"),
         with_comments(4, name="athing"),
-        with_comments(4, author="b").replace("class=fn", ""),
+        with_comments(1, author="b").replace("class=fn", ""),
+        with_comments(0) + "<p><code><b class=comment># One</b></code><p><code><i class=comment># Two</i></code>",
     ],
-    ids=["a remark and its thread", "a long thread", "a forum", "answers", "a board", "notes"],
+    ids=["a remark and its thread", "a long thread", "a forum", "answers", "a board", "a note", "code"],
 )
 def test_conversations_stay(html: str) -> None:
     page = blocks(html)
