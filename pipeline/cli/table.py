@@ -44,7 +44,7 @@ COMMANDS = {
     "scaling": ("scaling:scaling_app", "Predict the loss of larger models."),
     "plan-data": ("plan_data:plan_data", "Say how strict to be, and how often to repeat a pool."),
     "generate": ("train:generate", "Generate text from a checkpoint."),
-    "export-model": ("train:export_model", "Write a checkpoint as transformers or torch (DCP) loads it."),
+    "export-model": ("train:export_model", "Write a checkpoint for transformers or DCP."),
     "recipes": ("inspect:recipes_app", "List, show, check and compare recipes."),
     "index": ("index:index_app", "Find duplicates across snapshots, by an index."),
     "snapshots": ("snapshots:snapshots_app", "Find the crawls of Common Crawl and their files."),

@@ -237,7 +237,7 @@ def export_model(
     moments: Annotated[bool, typer.Option("--moments", help="With --format dcp: the optimizer's state too.")] = False,
     json: Json = False,
 ) -> None:
-    """Write a checkpoint as transformers or torch (DCP) loads it.
+    """Write a checkpoint for transformers or DCP.
 
     The folder has safetensors, a configuration, a tokenizer and a file of code for the model; nothing is pickled, but
     the index of a DCP. Its README.md says how it is loaded.
