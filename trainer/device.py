@@ -14,7 +14,7 @@ COMPUTE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 def choose_device(name: str = "auto") -> torch.device:
     """`name` as a device: `auto` is CUDA where there is a GPU, under torchrun the rank's own, else the CPU. UsageError
     for a device that is not there."""
-    local = int(os.environ.get("LOCAL_RANK", "0"))
+    local = rank_variable("LOCAL_RANK", 0)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -33,7 +33,18 @@ def choose_device(name: str = "auto") -> torch.device:
 
 def ranks_here() -> int:
     """Ranks on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return rank_variable("LOCAL_WORLD_SIZE", 1)
+
+
+def rank_variable(name: str, default: int) -> int:
+    """A number that torchrun gives the processes that it starts. UsageError where the variable is none, or below the
+    default."""
+    said = os.environ.get(name, str(default))
+    if not said.isascii() or not said.isdecimal() or int(said) < default:
+        raise UsageError(
+            f"the environment has {name}={said}, which torchrun sets to a number: unset it, or use torchrun"
+        )
+    return int(said)
 
 
 @contextmanager

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from infra.errors import UsageError
 from tests.trainer.conftest import REF, small_config
 from tests.trainer.test_equalities import BASE, batch
 from trainer.cache import Caches
 from trainer.config import Config
+from trainer.device import rank_variable
 from trainer.generate import decode_step, for_inference, prefill
 from trainer.plans import packed_plan
 from trainer.policies import KPolicy
@@ -92,3 +94,12 @@ def test_evaluation_and_decoding_make_nothing_elsewhere() -> None:
             token = torch.zeros(2, 1, dtype=torch.int64, device=META)
             logits += [decode_step(model, token, caches, policy) for _ in range(5)]
             assert all(each.is_meta and each.shape == (2, REF.vocab_size) for each in logits)
+
+
+@pytest.mark.parametrize("said", ["", "abc", "-1", "0", "1.5", "²"])
+def test_a_number_of_ranks_that_is_none(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", said)
+    with pytest.raises(UsageError, match=f"the environment has WORLD_SIZE={said}, .* unset it, or use torchrun"):
+        rank_variable("WORLD_SIZE", 1)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert rank_variable("WORLD_SIZE", 1) == 2

@@ -5,7 +5,6 @@ torchrun, `launch.py` and `ray.py` start the same program on every rank, with th
 neighbours of a row share the experts of each layer, and ranks of a column hold the same experts.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from infra.errors import RefineryError, UsageError, WorkError
+from trainer.device import rank_variable
 
 TIMEOUT = timedelta(minutes=10)  # of an exchange with a rank that is gone
 FILES_TIMEOUT = timedelta(hours=6)  # of the slowest rank's part of a checkpoint
@@ -89,7 +89,7 @@ ONE = Ranks()
 
 def launched() -> int:
     """How many ranks the process was started among: 1 where nothing says so."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return rank_variable("WORLD_SIZE", 1)
 
 
 @contextmanager
