@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from benchmarks.gold import GoldText, read_gold, score_text, words
 from benchmarks.labelled import half_of, read_pages
 from benchmarks.shared import add, read_rows
+from pipeline.extract.block import Block
 from pipeline.extract.block_features import NAMES, features
 from pipeline.extract.block_model import MainText, main_blocks
 from pipeline.extract.block_network import CLIP, FORMAT, BlockWeights
-from pipeline.extract.blocks import Block, blocks
+from pipeline.extract.blocks import blocks
 from pipeline.extract.caps import check_caps
 from pipeline.extract.charset import decode
 from pipeline.extract.page import PageExtractor

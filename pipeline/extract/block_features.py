@@ -16,8 +16,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.extract.block import Block
 from pipeline.extract.block_kinds import KINDS, TAGS
-from pipeline.extract.blocks import Block
 
 Array = NDArray[np.float64]
 

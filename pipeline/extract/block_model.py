@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.extract.block import Block
 from pipeline.extract.block_features import Array
 from pipeline.extract.block_kinds import TAGS
 from pipeline.extract.block_network import BlockWeights, probabilities, shipped_weights
-from pipeline.extract.blocks import Block, blocks
+from pipeline.extract.blocks import blocks
 from pipeline.extract.structure import posts
 from pipeline.extract.structure.markdown import fill_tables, is_formed, markdown, plain, shares, wholes
 from pipeline.extract.text import Shares

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pipeline.extract.block import Block
 from pipeline.extract.block_features import NAMES, Array, features
-from pipeline.extract.blocks import Block
 
 FORMAT: Final = "refinery.blocks/1"
 # Features are clipped to this many standard deviations from their mean.

@@ -1,13 +1,12 @@
 """A page as a list of blocks: the pieces of text between tags that break lines, and the place of each in the page.
 
-The elements around a block tell main text from the rest better than its words do. So a block records the tags around
-it, the kinds that the class names around it indicate, its container and its path; `block_features.py` turns these into
-numbers. One pass over the tags, without a parser; linear in the length of the page.
+One pass over the tags, without a parser; linear in the length of the page. What a block records is in `block.py`.
 """
 
 import re
 from typing import Final, NamedTuple
 
+from pipeline.extract.block import TOP, Block
 from pipeline.extract.block_kinds import (
     CELLS,
     HINT,
@@ -64,37 +63,6 @@ _LINK: Final = 1 << TAGS.index("a")
 
 _SPACES = re.compile(r"[ \t\n\r\f]+")
 _TAG_CHARACTERS: Final = 2000
-_TOP: Final = Frame(outline.ROOT, None)
-
-
-class Block(NamedTuple):
-    """`marks`: bits of TAGS, then of KINDS, of all elements around it; `near`: bits of KINDS of the nearest two.
-
-    `container` numbers the elements that hold lines, and `path` the paths of tags and first class names: blocks made by
-    one template share a path. `depth` counts the open elements; `cell`: it is a cell of a table, but not the first of
-    its row.
-
-    `frame` is the innermost element that gives it a form; `marked` the text with the marks of `structure/marks.py`
-    where it has any, else the same; `soft`: a `<br>` alone parts it from the text before.
-
-    `run` numbers the runs of elements made alike: three or more of one path in one container; 0: it is in none. `told`:
-    the page's data for search engines have its text, too.
-    """
-
-    text: str
-    link_characters: int
-    marks: int
-    near: int
-    container: int
-    path: int
-    depth: int
-    tag: str
-    cell: bool
-    frame: Frame = _TOP
-    marked: str = ""
-    soft: bool = False
-    run: int = 0
-    told: bool = False
 
 
 class _Level(NamedTuple):
@@ -117,7 +85,7 @@ _NO_FRAMES: Final = re.compile(r"<noframes[^>]*+>((?:[^<]++|<(?!/noframes))*+)",
 _SCRIPTED: Final = re.compile(r"<script|\son[a-z]{3,20}\s*+=|javascript:", re.IGNORECASE)
 # A page that shows less is not meant to be shown so, with scripts or without.
 _MIN_SHOWN: Final = 20
-_ROOT: Final = _Level("", 0, 0, 0, 0, _TOP, 0, 0)
+_ROOT: Final = _Level("", 0, 0, 0, 0, TOP, 0, 0)
 
 
 def blocks(html: str) -> list[Block]:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.extract.block import Block
 from pipeline.extract.block_model import MainText, chosen, expected_f1, judged
 from pipeline.extract.block_network import shipped_weights
-from pipeline.extract.blocks import Block, blocks
+from pipeline.extract.blocks import blocks
 from pipeline.extract.extractors.extractor import Extractor, Options
 from pipeline.extract.extractors.resiliparse_text import ResiliparseOptions, resiliparse
 from pipeline.extract.extractors.trafilatura_text import TrafilaturaOptions, trafilatura

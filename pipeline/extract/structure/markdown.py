@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from pipeline.extract.blocks import Block
+from pipeline.extract.block import Block
 from pipeline.extract.structure import outline, posts
 from pipeline.extract.structure.code import fence, is_prose
 from pipeline.extract.structure.formulas import mark_delimited

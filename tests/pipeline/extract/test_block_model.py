@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.extract.block import Block
 from pipeline.extract.block_model import best, main_text, without_comments
 from pipeline.extract.block_network import FORMAT, probabilities, read_weights
-from pipeline.extract.blocks import Block, blocks
+from pipeline.extract.blocks import blocks
 from pipeline.extract.structure.markdown import plain
 from tests.pipeline.extract.articles import OTHER, PAGE_WITH_MENUS, PIECES, SENTENCE
 

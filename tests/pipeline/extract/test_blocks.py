@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.extract.block import Block
 from pipeline.extract.block_kinds import KINDS, TAGS
-from pipeline.extract.blocks import Block, blocks
+from pipeline.extract.blocks import blocks
 from pipeline.extract.extractors.all_text import AllTextOptions, all_text
 from tests.pipeline.extract.articles import OTHER, PAGE_WITH_MENUS, PIECES, SENTENCE
 
