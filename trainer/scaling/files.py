@@ -16,6 +16,7 @@ from trainer.scaling.sizes import SizeLaw
 FORMAT = "refinery-size-law/2"
 _EXPONENTS = ("alpha", "c", "gamma", "p")
 _COEFFICIENTS = ("l0", "a", "b")
+_DEVIATIONS = ("l0_deviation", "a_deviation", "b_deviation")
 
 
 def as_json(law: SizeLaw, collapsed: Mapping[str, CollapsedCurve] | None = None) -> dict[str, Any]:
@@ -25,6 +26,7 @@ def as_json(law: SizeLaw, collapsed: Mapping[str, CollapsedCurve] | None = None)
     sizes = [
         {"parameters": parameters, "misfit": each.misfit, "noise": each.noise}
         | dict(zip(_COEFFICIENTS, each.linear.tolist()))
+        | dict(zip(_DEVIATIONS, each.deviations.tolist()))
         for parameters, each in zip(law.parameters.tolist(), law.laws)
     ]
     curves = {name: curve.as_json() for name, curve in (collapsed or {}).items()}
@@ -39,7 +41,12 @@ def read_law(path: Path) -> SizeLaw:
             raise ValueError(f"its format is {found['format']}")
         shape = LawShape(np.log(_numbers(found["shape"], _EXPONENTS)), _numbers(found["shape"], ("peak",))[0])
         laws = [
-            ScheduleLaw(shape, _numbers(each, _COEFFICIENTS), *_numbers(each, ("misfit", "noise")).tolist())
+            ScheduleLaw(
+                shape,
+                _numbers(each, _COEFFICIENTS),
+                _numbers(each, _DEVIATIONS),
+                *_numbers(each, ("misfit", "noise")).tolist(),
+            )
             for each in found["sizes"]
         ]
         parameters = np.concatenate([_numbers(each, ("parameters",)) for each in found["sizes"]])

@@ -33,6 +33,8 @@ _STARTS = [np.log([0.45, c, gamma, 0.6]) for c in (3.0, 15.0) for gamma in (0.2,
 _FALL = 0.85
 # Relative errors beyond this count linearly, not squared; noisier curves have a larger one.
 _ROBUST = 1e-3
+# Errors of a law last for long parts of a run: a run is as many independent points.
+INDEPENDENT = 12
 # No forecast is nearer than this, relative: a law that fits exactly has seen too little.
 LEAST_ERROR = 5e-4
 # One run tells little of others: half of their band is so many times its misfit.
@@ -77,11 +79,13 @@ class LawShape:
 
 @dataclass(frozen=True, eq=False)
 class ScheduleLaw:
-    """The law of one model size. `linear`: L0, A, B; `misfit`: the mean absolute error on what it was fitted on, nats;
-    `noise`: the standard deviation of the loss around a smooth curve."""
+    """The law of one model size. `linear`: L0, A, B; `deviations`: their standard deviations, by how well the curves
+    tell them; `misfit`: the mean absolute error on what it was fitted on, nats; `noise`: the standard deviation of the
+    loss around a smooth curve."""
 
     shape: LawShape
     linear: Floats
+    deviations: Floats
     misfit: float
     noise: float
 
@@ -119,10 +123,24 @@ def fit_laws(sizes: Sequence[Sequence[Curve]]) -> list[ScheduleLaw]:
     start = min(_STARTS, key=lambda each: float(np.sum(np.sqrt(1 + errors(each) ** 2) - 1)))
     found = least_squares(errors, start, loss="soft_l1", bounds=(_LOW, _HIGH), diff_step=1e-4, max_nfev=40).x
     shape = LawShape(found, peak)
+    misfits = [float(np.mean(np.abs(error * loss))) for (_, error), loss in zip(solved(found), losses)]
     return [
-        ScheduleLaw(shape, linear, float(np.mean(np.abs(error * loss))), each)
-        for (linear, error), loss, each in zip(solved(found), losses, noise)
+        ScheduleLaw(shape, linear, _deviations(shape, curves, misfit, each), misfit, each)
+        for (linear, _), curves, misfit, each in zip(solved(found), fitted, misfits, noise)
     ]
+
+
+def _deviations(shape: LawShape, curves: Sequence[Curve], misfit: float, noise: float) -> Floats:
+    """The standard deviations of L0, A and B of these curves, nats. Noise is of each point alone; errors of the law
+    last for long parts of a curve."""
+    of_law = max((1.25 * misfit) ** 2 - noise**2, 0.0)  # a mean absolute error, as a standard deviation
+    precision = np.zeros((3, 3))
+    for curve in curves:
+        basis, points = shape.basis(curve), curve.steps.size
+        variance = of_law * points / min(INDEPENDENT, points) + noise**2 + LEAST_ERROR**2
+        precision += basis.T @ basis / variance
+    found: Floats = np.sqrt(np.diag(np.linalg.pinv(precision)))
+    return found
 
 
 def held_out_error(curves: Sequence[Curve]) -> float:

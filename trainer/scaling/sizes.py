@@ -18,13 +18,15 @@ import numpy as np
 
 from infra.errors import UsageError
 from trainer.scaling.curves import Curve, Floats, Schedule, parameters_of
-from trainer.scaling.schedule_law import LEAST_ERROR, LawShape, ScheduleLaw, after_warm_up, fit_laws
+from trainer.scaling.schedule_law import INDEPENDENT, LEAST_ERROR, LawShape, ScheduleLaw, after_warm_up, fit_laws
 
 # e: published laws have .34 (Chinchilla), runs at one learning rate .1 to .4 (misfitting).
 EXPONENT, EXPONENT_DEVIATION = 0.25, 0.1
-# Where there is one small size: how A and B grow; from two sizes on they are fitted. And how far a growth may be off,
-# for a model e times as large as the largest small one.
+# Where there is one small size: how A and B grow. From two sizes on they are fitted, with this as a prior of so many
+# standard deviations, as noisy curves hardly tell B. And how far a growth may be off, for a model e times as large as
+# the largest small one.
 _GROWTH = {"A": 0.045, "B": 0.17}
+_GROWTH_PRIOR = {"A": 0.1, "B": 0.15}
 _GROWTH_DEVIATION = {"A": 0.02, "B": 0.06}
 # A model's coefficients are the laws' to within this, relative, whatever its size.
 _OWN_DEVIATION = 0.01
@@ -32,8 +34,6 @@ _OWN_DEVIATION = 0.01
 _OWN_EXPONENT = 0.1
 # An asymptote under this share of L0 + A is none that the curves tell.
 _SHORT = 0.05
-# Errors of a law last for long parts of a run: a run is as many independent points.
-_INDEPENDENT = 12
 # Standard deviations of 80 % of a normal distribution on both sides.
 _BAND = 1.2816
 
@@ -82,7 +82,7 @@ class SizeLaw:
         right = precision @ mean
         for curve in map(after_warm_up, seen):
             basis = own_basis(self.shape, curve, fall)
-            weight = min(_INDEPENDENT, curve.steps.size) / curve.steps.size / deviation**2
+            weight = min(INDEPENDENT, curve.steps.size) / curve.steps.size / deviation**2
             precision = precision + weight * basis.T @ basis
             right = right + weight * basis.T @ curve.losses
         covariance = np.linalg.inv(precision)
@@ -97,7 +97,8 @@ class SizeLaw:
         for index, name in ((1, "A"), (2, "B")):
             growth, uncertain = self._growth(index, name)
             mean.append(float(largest[index] * (parameters / self.parameters[-1]) ** growth))
-            deviation.append(mean[-1] * float(np.hypot(uncertain * distance, _OWN_DEVIATION)))
+            told = float(self.laws[-1].deviations[index]) / float(largest[index]) if largest[index] else 0.0
+            deviation.append(mean[-1] * float(np.linalg.norm([uncertain * distance, told, _OWN_DEVIATION])))
         exponents = np.linspace(0.02, 0.8, 79)
         weights, predicted = self._asymptotes(parameters, exponents)
         mean[0] = float(weights @ predicted)
@@ -115,8 +116,11 @@ class SizeLaw:
         values = np.array([law.linear[index] for law in self.laws])
         if len(values) == 1 or np.any(values <= 0):
             return _GROWTH[name], 2 * _GROWTH_DEVIATION[name]
-        slope = float(np.polyfit(np.log(self.parameters), np.log(values), 1)[0])
-        return slope, _GROWTH_DEVIATION[name] * (2 / len(values))
+        weights = (values / np.array([max(law.deviations[index], 1e-9) for law in self.laws])) ** 2
+        sizes = np.log(self.parameters) - np.average(np.log(self.parameters), weights=weights)
+        told, prior = float(weights @ sizes**2), _GROWTH_PRIOR[name] ** -2  # precisions
+        slope = (float(weights @ (sizes * np.log(values))) + prior * _GROWTH[name]) / (told + prior)
+        return slope, float(np.hypot(_GROWTH_DEVIATION[name] * (2 / len(values)), (told + prior) ** -0.5))
 
     def _asymptotes(self, parameters: float, exponents: Floats) -> tuple[Floats, Floats]:
         """For each e: its weight, by the prior and how well it fits the sizes that there are; and L0 of the model."""

@@ -90,6 +90,18 @@ def test_three_sizes_tell_the_exponent() -> None:
     assert coefficients(1600e6)[0] < coefficients(400e6)[0]
 
 
+def test_noise_does_not_tell_how_decreases_gain_with_size() -> None:
+    """Without a prior the growth of B is whatever the noise makes it, to the power of the size."""
+    sizes = {"7K": 7e3, "17K": 17e3, "32K": 32e3}
+    law = fit_sizes({name: {"decay": curve("decay", size, noise=0.15)} for name, size in sizes.items()})
+    growth, deviation = law._growth(2, "B")
+    assert growth == pytest.approx(0.17, abs=0.1) and 0.1 < deviation < 0.2
+    clear = fit_sizes(small())
+    growth, deviation = clear._growth(2, "B")
+    small_b, large_b = coefficients(25e6)[2], coefficients(100e6)[2]
+    assert growth == pytest.approx(np.log(large_b / small_b) / np.log(4), abs=0.03) and deviation < 0.07
+
+
 def test_a_law_is_the_same_after_a_file(tmp_path: Path) -> None:
     law = fit_sizes(small())
     path = tmp_path / "law.json"
