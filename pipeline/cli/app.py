@@ -15,6 +15,7 @@ from pipeline.cli.console import say, tell
 from pipeline.cli.table import TableOfCommands
 
 INTERRUPTED = 130
+OURS = "refinery"  # the run of ranks that `train --workers` starts (`trainer/parallel/launch.py`)
 GO_ON = "stopped; what is finished is kept: run the same command again to go on"
 
 
@@ -41,6 +42,12 @@ def refinery(
     """
 
 
+def say_stopped() -> None:
+    """A rank that is stopped while it starts, as another found a mistake, says nothing: what started it does."""
+    if os.environ.get("TORCHELASTIC_RUN_ID") != OURS and os.environ.get("LOCAL_RANK", "0") == "0":
+        say(f"refinery: {GO_ON}")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 1 failed or damaged, 2 wrong arguments or input."""
     with contextlib.suppress(ValueError):  # not in the main thread
@@ -48,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         result: Any = app(args=None if argv is None else list(argv), prog_name="refinery", standalone_mode=False)
         if result == INTERRUPTED:  # Typer's own handling of Ctrl-C
-            say(f"refinery: {GO_ON}")
+            say_stopped()
         sys.exit(result if isinstance(result, int) else 0)
     except RefineryError as error:
         # Ranks of one machine read the same files, so a mistake is told by one of them.
@@ -56,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             say(f"refinery: {' '.join(str(error).splitlines())}")  # a name may have line ends in it
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        say(f"refinery: {GO_ON}")
+        say_stopped()
         sys.exit(INTERRUPTED)
     except typer.TyperException as error:
         message = error.format_message() if isinstance(error, typer.BadParameter.__base__ or ()) else str(error)
