@@ -13,7 +13,6 @@ no bar.
 """
 
 import argparse
-import csv
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.law_tables import ISOFLOP, ISOFLOP_TABLE, TABLES, PublicTable
+from benchmarks.law_tables import PublicTable, public_tables
 from benchmarks.shared import markdown
 from infra.errors import UsageError
 from trainer.scaling.curves import Floats
@@ -67,16 +66,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def cases_of(folder: Path) -> Iterator[BandCase]:
-    for asked in TABLES:
-        if (folder / asked.file).is_file():
-            yield from cases_of_table(folder, asked, {}, asked.file.split("/")[0])
-    path = folder / ISOFLOP_TABLE.file
-    if path.is_file():
-        with path.open(newline="") as file:
-            groups = {tuple(each[name] for name in ISOFLOP): None for each in csv.DictReader(file)}
-        for texts in groups:
-            kind = "isoflop, constant rate" if "const" in texts else "isoflop, decayed"
-            yield from cases_of_table(folder, ISOFLOP_TABLE, dict(zip(ISOFLOP, texts)), kind)
+    for asked, where, kind in public_tables(folder):
+        yield from cases_of_table(folder, asked, where, kind)
 
 
 def cases_of_table(folder: Path, asked: PublicTable, where: dict[str, str], kind: str) -> Iterator[BandCase]:

@@ -88,16 +88,22 @@ def of_curves(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def of_tables(folder: Path) -> Iterator[dict[str, Any]]:
+    for asked, where, kind in public_tables(folder):
+        yield from of_table(folder, asked, where, kind)
+
+
+def public_tables(folder: Path) -> Iterator[tuple[PublicTable, dict[str, str], str]]:
+    """Each table that is there, which of its rows are one, and its kind."""
     for asked in TABLES:
         if (folder / asked.file).is_file():
-            yield from of_table(folder, asked, {}, asked.file.split("/")[0])
+            yield asked, {}, asked.file.split("/")[0]
     path = folder / ISOFLOP_TABLE.file
     if path.is_file():
         with path.open(newline="") as file:
             groups = {tuple(each[name] for name in ISOFLOP): None for each in csv.DictReader(file)}
         for texts in groups:
             decay = "constant rate" if "const" in texts else "decayed"
-            yield from of_table(folder, ISOFLOP_TABLE, dict(zip(ISOFLOP, texts)), f"isoflop, {decay}")
+            yield ISOFLOP_TABLE, dict(zip(ISOFLOP, texts)), f"isoflop, {decay}"
 
 
 def of_table(folder: Path, asked: PublicTable, where: dict[str, str], group: str) -> Iterator[dict[str, Any]]:
