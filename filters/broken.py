@@ -6,6 +6,7 @@ length.
 """
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -20,8 +21,10 @@ _MOJIBAKE = re.compile(
     f"Ã[{_TRAIL}]|Â[\u0080-\u00bf]|â€[{_TRAIL}]|â[\u0080-\u009f][{_TRAIL}]|[ÐÑ][{_TRAIL}](?=[ÐÑ])|[ØÙ][{_TRAIL}](?=[ØÙ])"
     f"|[ä-é][{_TRAIL}]{{2}}|ï»¿|ï¿½|锟斤拷|烫烫烫|屯屯屯|[锛銆鈥鏄鐨]"
 )
+_MOJIBAKE_BEGIN = re.compile("[ÃÂâÐÑØÙä-éï锟烫屯锛銆鈥鏄鐨]")
 # Chinese, Cyrillic and other multi-byte text read as Latin-1: long runs of its upper half.
 _LATIN1_RUN = re.compile("[\u00a1-\u00ff]{6,}")
+_LATIN1 = re.compile("[\u00a1-\u00ff]")
 _SCRIPT = re.compile(
     r"\bfunction\s?\(|\bvar \w|\bdocument\.|\bwindow\.|=>\s?\{|\}\)?;|&&|\|\||<!--|-->|</?\w+>|\{\{|\}\}|&[a-z]{2,8};"
 )
@@ -31,6 +34,13 @@ _BOILERPLATE = re.compile(
     r"skip to|unsubscribe|datenschutz|impressum|anmelden|mentions légales|connexion|política de|iniciar sesión)\b"
     r"|登录|注册|版权所有|备案|联系我们|关于我们|上一篇|下一篇|返回顶部|隐私|ログイン|お問い合わせ"
 )
+# What each of its alternatives begins with.
+_BOILERPLATE_BEGINS = (
+    "cookie", "subscribe", "newsletter", "sign in", "sign up", "log", "register", "privacy", "copyright", "all rights",
+    "terms ", "read more", "click here", "add to", "checkout", "share this", "follow us", "powered by", "back to",
+    "skip to", "unsubscribe", "datenschutz", "impressum", "anmelden", "mentions", "connexion", "política", "iniciar",
+    "登录", "注册", "版权", "备案", "联系我", "关于我", "上一篇", "下一篇", "返回顶", "隐私", "ログイン", "お問い合",
+)  # fmt: skip
 SHORT_LINE_WORDS = 3
 
 
@@ -38,8 +48,10 @@ def mojibake_rate(view: View) -> float:
     text = view.text
     if text.isascii():
         return 0.0
-    found = sum(1 for _ in _MOJIBAKE.finditer(text)) + sum(len(run) / 2 for run in _LATIN1_RUN.findall(text))
-    return 1000.0 * found / len(text)
+    # most pages have none of the characters that it begins with, which is seen in a tenth of the time
+    misread = sum(1 for _ in _MOJIBAKE.finditer(text)) if _MOJIBAKE_BEGIN.search(text) else 0
+    runs = _LATIN1_RUN.findall(text) if _LATIN1.search(text) else []
+    return 1000.0 * (misread + sum(len(run) / 2 for run in runs)) / len(text)
 
 
 def replacement_rate(view: View) -> float | None:
@@ -61,7 +73,25 @@ def script_remnant_rate(view: View) -> float | None:
 
 
 def boilerplate_rate(view: View) -> float | None:
-    return _rate(_BOILERPLATE, view.lower, view)
+    return 100.0 * _boilerplate(view.lower) / len(view.words) if len(view.words) else None
+
+
+def _boilerplate(text: str) -> int:
+    """How often _BOILERPLATE is found: matched only where one of its beginnings stands, which takes a tenth of the
+    time."""
+    places = sorted(at for begin in _BOILERPLATE_BEGINS for at in _places(text, begin))
+    count = end = 0
+    for place in places:
+        if place >= end and (match := _BOILERPLATE.match(text, place)):
+            count, end = count + 1, match.end()
+    return count
+
+
+def _places(text: str, piece: str) -> Iterator[int]:
+    at = text.find(piece)
+    while at >= 0:
+        yield at
+        at = text.find(piece, at + 1)
 
 
 def short_line_fraction(view: View) -> float | None:

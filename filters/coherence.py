@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from filters.alphanumeric import alphanumeric_runs
+
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
@@ -67,12 +69,13 @@ FEATURES = (
 NEAR = 8
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
-_END = re.compile(r"""[.!?…]["'”’)\]]*(?=\s)|[。！？…][”’」』）]*|\n""")
+# These begin with a set of characters, which a search skips to several times faster than it tries an expression.
+_END = re.compile(r"""[.!?…。！？\n](?:(?<=[.!?…])["'”’)\]]*(?=\s)|(?<=[。！？…])[”’」』）]*|(?<=\n))""")
 _WORD = re.compile(f"[{_HAN}]|[^\\W_{_HAN}]+")
 _TERMINAL = re.compile(r"""[.!?:;…。！？：；]["'”’)\]」』）]*$""")
-_YEAR = re.compile(r"\b(?:1[0-9]{3}|20[0-9]{2})\b")
+_YEAR = re.compile(r"[12](?<!\w.)(?:(?<=1)[0-9]{3}|(?<=2)0[0-9]{2})\b")
 _DIGIT = re.compile(r"\d")
-_NAME = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+){0,3}\b")
+_NAME = re.compile(r"[A-Z](?<!\w.)[a-z]+(?: [A-Z][a-z]+){0,3}\b")
 _DEPENDENT = frozenset((
     "he", "she", "it", "they", "this", "that", "these", "those", "such", "however", "therefore", "thus", "hence",
     "moreover", "furthermore", "also", "then", "but", "and", "or", "so", "his", "her", "their", "its", "another",
@@ -134,7 +137,7 @@ def _continues(text: str, start: int, end: int) -> bool:
 
 
 def words_of(sentence: str) -> list[str]:
-    return _WORD.findall(sentence.lower())
+    return alphanumeric_runs(sentence.lower()) if sentence.isascii() else _WORD.findall(sentence.lower())
 
 
 class Measured:
@@ -157,7 +160,8 @@ class Measured:
         index, idf = self.language.index, self.language.idf
         self.ids = [[index[word] for word in words if word in index] for words in self.words]
         self.units = self._units()
-        self.numbers = sorted({each for ids in self.ids for each in ids if idf[each] > self.language.common_below})
+        numbers = np.unique(np.array([each for ids in self.ids for each in ids], int))
+        self.numbers: list[int] = numbers[idf[numbers] > self.language.common_below].tolist()
         self.column = {number: place for place, number in enumerate(self.numbers)}
         has, the, a, start, end = self._marks()
         common = has @ has.T
@@ -194,14 +198,16 @@ class Measured:
         marks = [np.zeros((self.n, len(self.numbers)), np.float32) for _ in range(5)]
         has, the, a, start, end = marks
         index, column = self.language.index, self.column
-        root = np.sqrt(self.language.idf)
+        values = np.sqrt(self.language.idf[self.numbers])
+        distinct = {word for words in self.words for word in words}
+        columns = {word: column[index[word]] for word in distinct if index.get(word) in column}
         for row, words in enumerate(self.words):
             half = len(words) // 2
             before = ""
             for place, word in enumerate(words):
-                at = column.get(index.get(word, -1))
+                at = columns.get(word)
                 if at is not None:
-                    value = root[self.numbers[at]]
+                    value = values[at]
                     has[row, at] = value
                     if before in _DEFINITE:
                         the[row, at] = value

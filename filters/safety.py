@@ -17,6 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, log2
 
+from filters.alphanumeric import RUN as _WORD
+from filters.alphanumeric import alphanumeric_runs
+
 # A shorter text counts as this long: three listed words are weak evidence in a comment of ten words.
 MIN_WORDS = 300
 MAX_CHARS = 100_000
@@ -24,7 +27,6 @@ MAX_CHARS = 100_000
 HAN_PER_WORD = 1.6
 DIGITS = 4
 
-_WORD = re.compile(r"[^\W_]+")
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
@@ -96,7 +98,7 @@ def prepare(text: str, language: str) -> Prepared:
     if not head.isascii():
         head = unicodedata.normalize("NFKC", head)
     head = head.lower()
-    words = _WORD.findall(head)
+    words = alphanumeric_runs(head)
     if is_spaced(language):
         return Prepared(f" {' '.join(words)} ", frozenset(words), len(words))
     han = len(_HAN.findall(head))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from filters.bag_of_words import word_counts
@@ -30,18 +31,23 @@ class BagOfWords:
     def score_counts(self, counts: Mapping[str, int]) -> float:
         """The probability, 0 to 1, that a text with so many of each word has the words of the positives; one without
         a known word is judged by the intercept alone."""
-        known = self.words
-        squares, products = [], []
-        for word, count in counts.items():
-            if word in known:
-                idf, weight = known[word]
-                value = idf if count == 1 else (1.0 + math.log(count)) * idf
-                squares.append(value * value)
-                products.append(value * weight)
+        once, often, times = self._once, self._often, counts.get
+        common = counts.keys() & once.keys()
+        parts = [once[word] if (count := times(word)) == 1 else often(word, count) for word in common]
         # fsum rounds once: the order of the words does not matter
-        norm = math.sqrt(math.fsum(squares))
-        margin = self.intercept + (math.fsum(products) / norm if norm else 0.0)
+        norm = math.sqrt(math.fsum([square for square, _ in parts]))
+        margin = self.intercept + (math.fsum([product for _, product in parts]) / norm if norm else 0.0)
         return logistic(margin, DIGITS)
+
+    @cached_property
+    def _once(self) -> dict[str, tuple[float, float]]:
+        """What a word that a text has once adds to the squared norm, and to the sum."""
+        return {word: (idf * idf, idf * weight) for word, (idf, weight) in self.words.items()}
+
+    def _often(self, word: str, count: int | None) -> tuple[float, float]:
+        idf, weight = self.words[word]
+        value = (1.0 + math.log(count or 1)) * idf
+        return value * value, value * weight
 
     def as_text(self) -> str:
         """The content of its file (`pipeline/models/word_table.py`)."""

@@ -1,10 +1,10 @@
 """Perplexity under a KenLM model over SentencePiece pieces, as CCNet computes it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from filters.ccnet import normalize_for_language_model
+from filters.ccnet import normalized_lines
 from infra.errors import UsageError
 from pipeline.models.fasttext import DIGITS
 from pipeline.models.quality import check_quality, load_quality
@@ -41,11 +41,13 @@ def load_perplexity(path: Path) -> Callable[[str], float]:
     return perplexity
 
 
-def _lines(text: str) -> Iterator[str]:
+def _lines(text: str) -> list[str]:
     clean = text[:MAX_SCORED_CHARS].encode("utf-8", "replace").decode()
-    for line in clean.split("\n"):
-        for start in range(0, len(line), MAX_LINE_CHARS):
-            yield normalize_for_language_model(line[start : start + MAX_LINE_CHARS])
+    return normalized_lines(
+        line[start : start + MAX_LINE_CHARS]
+        for line in clean.split("\n")
+        for start in range(0, len(line), MAX_LINE_CHARS)
+    )
 
 
 def load_sentencepiece(path: Path) -> Any:

@@ -6,6 +6,7 @@ The score of a text is that of the kind it resembles most (`refinery fit referen
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from pipeline.models.word_table import WordTable, read_word_table
 FORMAT = "refinery.reference/1"
 ADVICE = "run `refinery fit reference` or `refinery fit defaults`"
 DIGITS = 4
+TABLED = 1_000
 Floats = npt.NDArray[np.float64]
 
 
@@ -47,11 +49,11 @@ class ReferenceClassifier:
         none_K = np.full(len(self.kinds), -MAX_MARGIN)
 
         def margins(counts: Mapping[str, int]) -> Floats:
-            known = [word for word in counts if word in place]
+            known = [*filter(place.__contains__, counts)]
             if not known:
                 return none_K
-            at = np.array([place[word] for word in known])
-            values = np.array([1.0 + math.log(counts[word]) for word in known]) * idf_W[at]
+            at = np.array([*map(place.__getitem__, known)])
+            values = _logs([*map(counts.__getitem__, known)]) * idf_W[at]
             # summed in one order: a product of matrices depends on the type of CPU
             sums_K = (values[:, None] * weights_WK[at]).sum(axis=0)
             return np.asarray(intercepts_K + sums_K / math.sqrt(math.fsum(values * values)))
@@ -62,6 +64,19 @@ class ReferenceClassifier:
         """Counts of words → 0 to 1: the score of the kind that the text resembles most."""
         margins = self.margins()
         return lambda counts: logistic(float(margins(counts).max()), DIGITS)
+
+
+@cache
+def _table_of_logs() -> Floats:
+    """1 + log(count) by count, up to TABLED."""
+    return np.array([0.0, *(1.0 + math.log(count) for count in range(1, TABLED))])
+
+
+def _logs(counts: list[int]) -> Floats:
+    """1 + log(count) of each."""
+    if max(counts) < TABLED:
+        return np.asarray(_table_of_logs()[counts])
+    return np.array([1.0 + math.log(count) for count in counts])
 
 
 def load_reference(path: Path) -> Callable[[Mapping[str, int]], float]:

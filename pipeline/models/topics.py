@@ -52,7 +52,7 @@ def load_topics(path: Path) -> Measure:
         if document.language != language:
             return nothing
         counts = topic_counts(document)
-        if sum(word in words for word in counts) < LEAST_WORDS:
+        if len(counts.keys() & words.keys()) < LEAST_WORDS:
             return nothing
         return nothing | {name: logistic(float(m), DIGITS) for name, m in zip(columns, of(counts))}
 

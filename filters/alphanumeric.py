@@ -1,0 +1,47 @@
+r"""The runs of letters and digits of a text, as the expression `[^\W_]+` finds them, in a third of its time.
+
+Most texts have few kinds of characters beside ASCII. Of these, what is no letter or digit becomes a space, and the bytes
+of the UTF-8 are split, where all bytes from 0x80 on are parts of letters.
+"""
+
+import re
+from collections.abc import Set
+from typing import Final
+
+RUN: Final = re.compile(r"[^\W_]+")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+# With more kinds of characters outside ASCII, the expression takes less time.
+_MOST_OTHERS: Final = 100
+
+
+def _table(zero_digits: bool) -> bytes:
+    kept = bytearray(b" " * 128 + bytes(range(128, 256)))
+    for byte in range(128):
+        if chr(byte).isalnum():
+            kept[byte] = ord("0") if zero_digits and chr(byte).isdigit() else byte
+    return bytes(kept)
+
+
+_AS_THEY_ARE, _ZERO_DIGITS = _table(False), _table(True)
+
+
+def others_of(text: str) -> set[str]:
+    """The characters of a text that are not ASCII."""
+    return set() if text.isascii() else set(_NOT_ASCII.findall(text))
+
+
+def alphanumeric_runs(text: str, zero_digits: bool = False, others: Set[str] | None = None) -> list[str]:
+    """The runs, in order. `zero_digits`: with digits of ASCII as 0. `others`: the characters of the text that are not
+    ASCII, and perhaps some more, if they are known."""
+    if others is None:
+        others = others_of(text)
+    if len(others) > _MOST_OTHERS:
+        runs = RUN.findall(text)
+        return [run.translate(_DIGITS) for run in runs] if zero_digits else runs
+    for char in others:
+        if not char.isalnum():
+            text = text.replace(char, " ")
+    return text.encode().translate(_ZERO_DIGITS if zero_digits else _AS_THEY_ARE).decode().split()
+
+
+_DIGITS: Final = str.maketrans("123456789", "000000000")
