@@ -1,7 +1,7 @@
 """From WARC files to decisions: pages a second of one core, our recipes beside datatrove's FineWeb pipeline.
 
     python -m benchmarks pipeline_speed --pages CRAWL/*.warc.gz --models MODELS [--peer-python VENV/bin/python]
-        [--recipe yi --recipe fineweb] [--repeats 3]
+        [--recipe yi --recipe fineweb] [--repeats 3] [--copies 4 [--peer-once]]
 
 All read the same files in one run, one after the other and over again, each bound to the same core: our recipes up to
 their filter stage (ingest, copies of payloads, extraction, rules and scorers), the peer up to and without MinHash
@@ -12,6 +12,11 @@ printed beside it. A run over one page tells what the start costs (imports, mode
 does not grow with the pages: pages a second are given with it and without. The peer reads no page that libmagic does
 not take for HTML and spends nothing on it: a ratio is also given per page that each side read. Figures are medians of
 the repeats; ratios are taken within a repeat.
+
+`--copies 4`: the input is each page four times, each at an address and with a comment of its own
+(`benchmarks/copied_pages.py`), written before any clock starts. What an input costs once (the start; `yi`'s audit sample
+of 180 pages) weighs less there, as it does in an archive of Common Crawl. The peer, which has no such costs but its
+start, may read the pages as they are (`--peer-once`): all rates are by the pages of its own input.
 """
 
 import argparse
@@ -22,11 +27,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from benchmarks.copied_pages import write_copies
 from benchmarks.shared import PEER, ROOT, add, recipe_until
 from infra.errors import UsageError
 
@@ -36,13 +42,15 @@ REFINERY: Final = "from pipeline.cli.app import main; main()"
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one run, in seconds; `start`: CPU seconds of a run over one page."""
+    """Of one run, in seconds; `start`: CPU seconds of a run over one page; `given`: the pages of its input, of which it
+    read `pages`."""
 
     cpu: float
     wall: float
     pages: int
     kept: int
     start: float = 0.0
+    given: int = 1
 
     @property
     def steady(self) -> float:
@@ -51,10 +59,10 @@ class Cost:
 
 # What a ratio is taken of.
 KINDS: Final = {
-    "cpu": lambda cost: cost.cpu,
-    "cpu_without_start": lambda cost: cost.steady,
+    "cpu": lambda cost: cost.cpu / cost.given,
+    "cpu_without_start": lambda cost: cost.steady / cost.given,
     "cpu_without_start_per_page_read": lambda cost: cost.steady / cost.pages,
-    "wall": lambda cost: cost.wall,
+    "wall": lambda cost: cost.wall / cost.given,
 }
 
 
@@ -62,6 +70,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     add(parser, "--pages", "--models", required=True)
     add(parser, "--peer-python", "--repeats")
     add(parser, "--recipe", help="a shipped recipe; yi and fineweb unless given")
+    parser.add_argument("--copies", type=int, default=1, help="how many times each page is in the input")
+    parser.add_argument("--peer-once", action="store_true", help="datatrove reads each page once")
 
 
 def spend(command: Sequence[str], said: Path, **environment: str) -> tuple[float, float]:
@@ -87,12 +97,27 @@ def spend(command: Sequence[str], said: Path, **environment: str) -> tuple[float
 class Bench:
     """Everything that a run of either side needs, in one scratch folder."""
 
-    def __init__(self, inputs: Sequence[Path], models: str, peer: Path | None, scratch: Path) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[Path],
+        models: str,
+        peer: Path | None,
+        scratch: Path,
+        copies: int = 1,
+        peer_once: bool = False,
+    ) -> None:
         self.models, self.peer, self.scratch = Path(models).absolute(), peer, scratch
-        self.pages = scratch / "pages"
-        self.pages.mkdir()
+        once, self.pages = scratch / "once", scratch / "pages"
+        once.mkdir()
         for path in inputs:
-            (self.pages / path.name).symlink_to(path.absolute())
+            (once / path.name).symlink_to(path.absolute())
+        if copies > 1:
+            self.pages.mkdir()
+            write_copies(sorted(once.iterdir()), copies, self.pages)
+        else:
+            self.pages = once
+        self.peer_pages = once if peer_once else self.pages
+        self.peer_part = copies if peer_once else 1
         self.runs = 0
 
     def run(self, side: str, limit: int | None = None, start: float = 0.0) -> Cost:
@@ -113,7 +138,7 @@ class Bench:
 
     def _peer(self, out: Path, limit: int | None, start: float) -> Cost:
         said = out.with_suffix(".json")
-        command = [str(self.peer), str(PEER), "pipeline", str(self.pages), str(out)]
+        command = [str(self.peer), str(PEER), "pipeline", str(self.peer_pages), str(out)]
         command += [str(self.models / "lid.176.ftz"), str(limit or -1)]
         cpu, wall = spend(command, said, HF_ASSETS_CACHE=str(self.scratch / "assets"))
         steps = json.loads(said.read_text().splitlines()[-1])
@@ -123,8 +148,9 @@ class Bench:
         return Cost(cpu, wall, int(steps[0]["documents"]), int(steps[-1].get("total", 0)), start)
 
 
-def summary(runs: Sequence[Cost], pages: int) -> dict[str, Any]:
+def summary(runs: Sequence[Cost]) -> dict[str, Any]:
     """Medians over the repeats of one side."""
+    pages = runs[0].given
     cpu, steady = median(run.cpu for run in runs), median(run.steady for run in runs)
     return {
         "cpu_seconds": round(cpu, 2),
@@ -132,6 +158,7 @@ def summary(runs: Sequence[Cost], pages: int) -> dict[str, Any]:
         "wall_seconds": round(median(run.wall for run in runs), 2),
         "pages_per_second": round(pages / cpu, 2),
         "pages_per_second_without_start": round(pages / steady, 2),
+        "pages": pages,
         "pages_read": runs[0].pages,
         "kept": runs[0].kept,
     }
@@ -152,11 +179,14 @@ def measure(bench: Bench, sides: Sequence[str], repeats: int) -> dict[str, Any]:
             runs[side].append(bench.run(side, start=bench.run(side, limit=1).cpu))
             print(f"repeat {repeat + 1}: {side} {runs[side][-1].cpu:.1f} CPU s", file=sys.stderr)
     pages = max(run.pages for each in runs.values() for run in each)
+    for side, each in runs.items():
+        given = pages // bench.peer_part if side == DATATROVE else pages
+        runs[side] = [replace(run, given=given) for run in each]
     found: dict[str, Any] = {
         "pages": pages,
         "repeats": repeats,
         "load_average": [round(each, 2) for each in os.getloadavg()],
-        "sides": {side: summary(runs[side], pages) for side in sides},
+        "sides": {side: summary(runs[side]) for side in sides},
     }
     if DATATROVE in sides:
         found["ratio"] = {
@@ -172,15 +202,17 @@ def measure(bench: Bench, sides: Sequence[str], repeats: int) -> dict[str, Any]:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     sides = [*([DATATROVE] if args.peer_python else []), *(args.recipe or ["yi", "fineweb"])]
     with tempfile.TemporaryDirectory(prefix="pipeline-speed-") as scratch:
-        return measure(Bench(args.pages, args.models, args.peer_python, Path(scratch)), sides, args.repeats)
+        peer = args.peer_python
+        bench = Bench(args.pages, args.models, peer, Path(scratch), args.copies, args.peer_once)
+        return measure(bench, sides, args.repeats)
 
 
 def show(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"{found['pages']} pages, medians of {found['repeats']} repeats, load average {found['load_average'][0]}"
-    yield f"{'':10} {'CPU s':>8} {'of start':>8} {'wall s':>8} {'pages/s':>8} {'no start':>8} {'read':>6} {'kept':>6}"
+    yield f"{'':10} {'CPU s':>8} {'of start':>8} {'wall s':>8} {'pages/s':>8} {'no start':>8} {'pages':>6} {'read':>6} {'kept':>6}"
     for name, side in found["sides"].items():
-        *numbers, read, kept = side.values()
-        yield f"{name:10} {' '.join(f'{number:8.1f}' for number in numbers)} {read:6} {kept:6}"
+        *numbers, pages, read, kept = side.values()
+        yield f"{name:10} {' '.join(f'{number:8.1f}' for number in numbers)} {pages:6} {read:6} {kept:6}"
     for name, kinds in found.get("ratio", {}).items():
         for kind, each in kinds.items():
             words = f"{each['median']:.1f} ({each['least']:.1f} to {each['most']:.1f})"
