@@ -15,7 +15,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from infra.errors import WorkError
 from infra.sandbox.child import MEMORY, OK, REPLY, REQUEST
@@ -61,6 +61,7 @@ class _Child:
     calls: int = 0
     cpu_seconds: float = 0.0
     resident_bytes: int = 0
+    watched: Any = None  # what psutil knows of the process; to look it up costs more than to ask it
 
     @property
     def running(self) -> bool:
@@ -221,8 +222,9 @@ class Sandbox:
         import psutil
 
         try:
-            process = psutil.Process(child.process.pid)
-            times, resident = process.cpu_times(), process.memory_info().rss
+            if child.watched is None:
+                child.watched = psutil.Process(child.process.pid)
+            times, resident = child.watched.cpu_times(), child.watched.memory_info().rss
         except psutil.Error:
             raise _Broken("limit/crash", detail="the process ended") from None
         used = max(0.0, times.user + times.system - child.cpu_seconds)

@@ -211,8 +211,10 @@ class _BlockReader:
     def open(self, tag: Tag, traits: int) -> None:
         """The start tag of an element that is neither skipped nor empty."""
         name, _, begun, content, _ = tag
-        outer = self.levels[-1]
-        frame, state = outer.frame, outer.state
+        levels = self.levels
+        # one step for all, and of a tuple proper: half the time of a field after the other
+        _, marks, _, container, path, frame, state, item = tuple(levels[-1])
+        around = container
         own, first, said = 0, "", 0
         attributes = ""
         # a shorter tag than ` id=x` has no names
@@ -220,7 +222,6 @@ class _BlockReader:
             longest = begun + _TAG_CHARACTERS
             attributes = self.html[begun + len(name) + 1 : content if content < longest else longest]
             own, first, said = named(attributes)
-        container, item = outer.container, outer.item
         if traits & IS_CONTAINER:
             self.containers = container = self.containers + 1
         if own & HINT or traits & IS_FORMED or frame.code is not None:
@@ -235,11 +236,12 @@ class _BlockReader:
             if role.family:
                 frame = outline.in_talk(frame, role)
                 own |= MESSAGE
-        path = self.paths.setdefault((outer.path, name, first), len(self.paths) + 1)
+        paths = self.paths
+        path = paths.setdefault((path, name, first), len(paths) + 1)
         if traits & MAY_REPEAT:
-            self.items.append((item, (outer.container, path)))
+            self.items.append((item, (around, path)))
             item = len(self.items)
-        marks = outer.marks | traits >> TAG_SHIFT | own << KIND_SHIFT
+        marks = marks | traits >> TAG_SHIFT | own << KIND_SHIFT
         sheet = self.sheet
         if sheet and attributes and (said or (sheet.words and sheet.may_say(attributes))):
             said = tell(attributes).under(sheet, name)
@@ -248,9 +250,9 @@ class _BlockReader:
         if said:
             state = inherit(state, said if sheet is not None else said & ~_HIDDEN)
             if said & COPY and not self.copies.level and not state & _OUT:
-                self.copies.open(len(self.levels) + 1, len(self.found), len(self.pieces))
+                self.copies.open(len(levels) + 1, len(self.found), len(self.pieces))
         # half the time of `_Level(...)`
-        self.levels.append(tuple.__new__(_Level, (name, marks, own, container, path, frame, state, item)))
+        levels.append(tuple.__new__(_Level, (name, marks, own, container, path, frame, state, item)))
 
     def skip(self, tag: Tag) -> None:
         """An element whose content is not read as markup, or an image."""

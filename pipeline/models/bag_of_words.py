@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from filters.bag_of_words import word_counts
 from pipeline.models.combination import logistic
 from pipeline.models.scorer import Measure, Scorer
-from pipeline.models.word_table import WordTable, read_word_table
+from pipeline.models.word_table import WordTable, read_word_table, term_frequencies
 
 FORMAT = "refinery.bag_of_words/1"
 ADVICE = "run `refinery fit bag-of-words` or `refinery fit defaults`"
 # The one column of its table: the weight for a text of the positives.
 GOOD = "good"
 DIGITS = 4
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,23 +35,22 @@ class BagOfWords:
     def score_counts(self, counts: Mapping[str, int]) -> float:
         """The probability, 0 to 1, that a text with so many of each word has the words of the positives; one without
         a known word is judged by the intercept alone."""
-        once, often, times = self._once, self._often, counts.get
-        common = counts.keys() & once.keys()
-        parts = [once[word] if (count := times(word)) == 1 else often(word, count) for word in common]
+        place, idf_W, weight_W = self._arrays
+        known = [*(counts.keys() & place.keys())]
+        if not known:
+            return logistic(self.intercept, DIGITS)
+        at = np.array([*map(place.__getitem__, known)])
+        values = term_frequencies([*map(counts.__getitem__, known)]) * idf_W[at]
         # fsum rounds once: the order of the words does not matter
-        norm = math.sqrt(math.fsum([square for square, _ in parts]))
-        margin = self.intercept + (math.fsum([product for _, product in parts]) / norm if norm else 0.0)
+        norm = math.sqrt(math.fsum((values * values).tolist()))
+        margin = self.intercept + math.fsum((values * weight_W[at]).tolist()) / norm
         return logistic(margin, DIGITS)
 
     @cached_property
-    def _once(self) -> dict[str, tuple[float, float]]:
-        """What a word that a text has once adds to the squared norm, and to the sum."""
-        return {word: (idf * idf, idf * weight) for word, (idf, weight) in self.words.items()}
-
-    def _often(self, word: str, count: int | None) -> tuple[float, float]:
-        idf, weight = self.words[word]
-        value = (1.0 + math.log(count or 1)) * idf
-        return value * value, value * weight
+    def _arrays(self) -> tuple[dict[str, int], Floats, Floats]:
+        """The place of each word, and by it the inverse document frequencies and the weights."""
+        idf, weights = (np.array([pair[column] for pair in self.words.values()]) for column in (0, 1))
+        return {word: place for place, word in enumerate(self.words)}, idf, weights
 
     def as_text(self) -> str:
         """The content of its file (`pipeline/models/word_table.py`)."""

@@ -6,7 +6,6 @@ The score of a text is that of the kind it resembles most (`refinery fit referen
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,11 @@ import numpy.typing as npt
 
 from pipeline.models.combination import MAX_MARGIN, logistic
 from pipeline.models.scorer import Measure, Scorer
-from pipeline.models.word_table import WordTable, read_word_table
+from pipeline.models.word_table import WordTable, read_word_table, term_frequencies
 
 FORMAT = "refinery.reference/1"
 ADVICE = "run `refinery fit reference` or `refinery fit defaults`"
 DIGITS = 4
-TABLED = 1_000
 Floats = npt.NDArray[np.float64]
 
 
@@ -53,7 +51,7 @@ class ReferenceClassifier:
             if not known:
                 return none_K
             at = np.array([*map(place.__getitem__, known)])
-            values = _logs([*map(counts.__getitem__, known)]) * idf_W[at]
+            values = term_frequencies([*map(counts.__getitem__, known)]) * idf_W[at]
             # summed in one order: a product of matrices depends on the type of CPU
             sums_K = (values[:, None] * weights_WK[at]).sum(axis=0)
             return np.asarray(intercepts_K + sums_K / math.sqrt(math.fsum(values * values)))
@@ -64,19 +62,6 @@ class ReferenceClassifier:
         """Counts of words → 0 to 1: the score of the kind that the text resembles most."""
         margins = self.margins()
         return lambda counts: logistic(float(margins(counts).max()), DIGITS)
-
-
-@cache
-def _table_of_logs() -> Floats:
-    """1 + log(count) by count, up to TABLED."""
-    return np.array([0.0, *(1.0 + math.log(count) for count in range(1, TABLED))])
-
-
-def _logs(counts: list[int]) -> Floats:
-    """1 + log(count) of each."""
-    if max(counts) < TABLED:
-        return np.asarray(_table_of_logs()[counts])
-    return np.array([1.0 + math.log(count) for count in counts])
 
 
 def load_reference(path: Path) -> Callable[[Mapping[str, int]], float]:

@@ -8,13 +8,18 @@ The first line names the format, the number of words, and each column of weights
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from functools import cache
+from math import isfinite, log
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from infra.errors import UsageError
 
 SUFFIX = ".tsv"
 LARGEST = 1e6  # of any number in a table
+TABLED = 1_000  # counts whose logarithms are kept
 
 
 @dataclass(frozen=True)
@@ -72,3 +77,16 @@ def parse_word_table(content: str, form: str) -> WordTable:
 def are_numbers(values: Collection[float]) -> bool:
     """Whether all are numbers of a usable size; the sum shows what is not a number."""
     return not values or (isfinite(sum(values)) and min(values) > -LARGEST and max(values) < LARGEST)
+
+
+@cache
+def _tabled() -> npt.NDArray[np.float64]:
+    """1 + log(count) by count, up to TABLED."""
+    return np.array([0.0, *(1.0 + log(count) for count in range(1, TABLED))])
+
+
+def term_frequencies(counts: list[int]) -> npt.NDArray[np.float64]:
+    """1 + log(count) of each count, of one at least, float64[counts]."""
+    if max(counts) < TABLED:
+        return np.asarray(_tabled()[counts])
+    return np.array([1.0 + log(count) for count in counts])
