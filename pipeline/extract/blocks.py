@@ -32,7 +32,7 @@ from pipeline.extract.block_runs import Item, runs_of
 from pipeline.extract.block_text import text_of
 from pipeline.extract.copies import Copies
 from pipeline.extract.inline import emoji_of, raised
-from pipeline.extract.markup import ENDED_BY, SHOWN_RAW, Tag, end_tag_of, nest, raw_text, scan
+from pipeline.extract.markup import ENDED_BY, SHOWN_RAW, Tag, end_element, end_tag_of, raw_text, scan
 from pipeline.extract.page_data import DataTexts
 from pipeline.extract.shadow import composed
 from pipeline.extract.structure import formulas, outline, posts
@@ -155,17 +155,17 @@ class _BlockReader:
     def read(self) -> list[Block]:
         html, names, levels, pieces, copies = self.html, self.names, self.levels, self.pieces, self.copies
         position = 0
-        for tag in scan(html, SKIPPED):
-            name, closing, begun, _, end = tag
+        traits_of, add_text, open_, ended_by = TRAITS.get, self.add_text, self.open, ENDED_BY.get
+        for name, closing, begun, content, end in scan(html, SKIPPED, tuple):
             if begun > position:
                 raw = html[position:begun]
                 # white space between tags is most of what there is
                 if pieces or not raw.isspace() or levels[-1].state or levels[-1].frame.code is not None:
-                    self.add_text(raw)
+                    add_text(raw)
             position = end
-            traits = TRAITS.get(name, 0)
+            traits = traits_of(name, 0)
             if traits & IS_SKIPPED:
-                self.skip(tag)
+                self.skip(Tag(name, closing, begun, content, end))
                 continue
             state = levels[-1].state
             opened = False
@@ -173,7 +173,7 @@ class _BlockReader:
                 pass
             elif not closing:
                 opened = True
-                while names and name in ENDED_BY.get(names[-1], ()):
+                while names and name in ended_by(names[-1], ()):
                     names.pop()
                     levels.pop()
                 names.append(name)
@@ -181,17 +181,17 @@ class _BlockReader:
                 names.pop()
                 levels.pop()
             else:
-                nest(names, tag)
+                end_element(names, name)
                 del levels[len(names) + 1 :]
             if traits & IS_BREAK and not (state and state & levels[-1].state & _OUT):
                 if self.start is None and not pieces:  # nothing to end: most tags that break lines
                     self.broken_by(name, closing)
                 else:
-                    self.break_at(tag)
+                    self.break_at(name, closing)
             if copies.level and copies.level > len(levels):
                 copies.close(len(self.found), len(pieces))
             if opened:
-                self.open(tag, traits)
+                open_(name, begun, content, traits)
         if position < len(html):
             self.add_text(html[position:])
         self.end_block()
@@ -208,9 +208,8 @@ class _BlockReader:
             for block in found
         ]
 
-    def open(self, tag: Tag, traits: int) -> None:
-        """The start tag of an element that is neither skipped nor empty."""
-        name, _, begun, content, _ = tag
+    def open(self, name: str, begun: int, content: int, traits: int) -> None:
+        """The start tag, `html[begun:content]`, of an element that is neither skipped nor empty."""
         levels = self.levels
         # one step for all, and of a tuple proper: half the time of a field after the other
         _, marks, _, container, path, frame, state, item = tuple(levels[-1])
@@ -225,7 +224,7 @@ class _BlockReader:
         if traits & IS_CONTAINER:
             self.containers = container = self.containers + 1
         if own & HINT or traits & IS_FORMED or frame.code is not None:
-            frame = self.frame_of(tag, frame, attributes)
+            frame = self.frame_of(name, content, frame, attributes)
             if frame.code is not None and "display" in attributes and self.start is not None and is_line(attributes):
                 self.pieces.append(LINE_START)
             if own & HINT:
@@ -354,23 +353,23 @@ class _BlockReader:
             return formulas.of_script(self.html[tag.start : tag.content], content)
         return None
 
-    def frame_of(self, tag: Tag, outer: Frame, attributes: str) -> Frame:
-        if tag.name == "code" and outer.code is None and self.has_lines(tag):
+    def frame_of(self, name: str, content: int, outer: Frame, attributes: str) -> Frame:
+        if name == "code" and outer.code is None and self.has_lines(content):
             frame = outline.code_root(outer, attributes)
             frame.loose = True
             return frame
-        frame = open_frame(outer, tag.name, attributes)
+        frame = open_frame(outer, name, attributes)
         if frame is outer and attributes and formulas.is_rendered(attributes):
             return self.rendered(outer, attributes)
         return frame
 
-    def has_lines(self, tag: Tag) -> bool:
+    def has_lines(self, content: int) -> bool:
         """Whether a `code` element is cut into lines by `<br>`. Linear: no part of the page is searched twice."""
-        if self.code_end < tag.content:
-            end = self.html.find("</code", tag.content)
+        if self.code_end < content:
+            end = self.html.find("</code", content)
             self.code_end = end if end >= 0 else len(self.html)
-            self.line_end = self.html.find("<br", tag.content, self.code_end)
-        return tag.content <= self.line_end
+            self.line_end = self.html.find("<br", content, self.code_end)
+        return content <= self.line_end
 
     def rendered(self, outer: Frame, attributes: str) -> Frame:
         """The frame of an element that shows a formula as pieces of text: what it says in another form is kept."""
@@ -381,23 +380,22 @@ class _BlockReader:
             return outline.dropped(outer)
         return outline.without_text(outer)
 
-    def break_at(self, tag: Tag) -> None:
+    def break_at(self, name: str, closing: bool) -> None:
         """A tag that breaks lines ends the block; inside code, the line."""
-        name = tag.name
         code = self.levels[-1].frame.code
         if code is not None and not code.ended and self.start is not None and self.start[0].frame.code is code:
-            if name in outline.NO_CODE and not tag.closing:
+            if name in outline.NO_CODE and not closing:
                 self.end_block()
                 code.ended = True
             elif name == "br":
                 self.pieces.append("\n")
             elif name == "tr":
-                self.pieces.append("" if tag.closing else ROW_START)
+                self.pieces.append("" if closing else ROW_START)
             elif name not in CELLS:
                 self.pieces.append(LINE_START)
             return
         self.end_block()
-        self.broken_by(name, tag.closing)
+        self.broken_by(name, closing)
 
     def broken_by(self, name: str, closing: bool) -> None:
         if name != "br" or self.broken:

@@ -6,7 +6,7 @@ end, which of them break a line, and which elements are open.
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pipeline.extract.element_ends import (
     FOREIGN,
@@ -71,11 +71,12 @@ SHADOW_ROOT: Final = re.compile(r"""[\s"'/]shadowroot(?:mode)?\s*+=\s*+["']?(?:o
 _QUOTED = re.compile(r""""[^"]*+"|'[^']*+'""")
 
 
-def scan(html: str, skipped: frozenset[str]) -> Iterator[Tag]:
+def scan(html: str, skipped: frozenset[str], kind: type[tuple[Any, ...]] = Tag) -> Iterator[Tag]:
     """The tags of a page in order; an element of RAW or in `skipped` is one tag from its start to its end. Linear.
 
     A tag, comment or element of RAW without an end reaches to the end of the page, as in browsers. A template that is
-    the shadow tree of an element is not skipped: its content is shown.
+    the shadow tree of an element is not skipped: its content is shown. `kind`: of the tags that are neither skipped
+    nor of RAW; `tuple` for those who take them apart at once.
     """
     whole = skipped | RAW
     special = whole | FOREIGN | {"noscript"}
@@ -86,7 +87,7 @@ def scan(html: str, skipped: frozenset[str]) -> Iterator[Tag]:
     while position < len(html):
         for match in _TAG.finditer(html, position):
             start, position = match.span()
-            slash, name, rest = match.groups()
+            slash, name = match.group(1, 2)
             if name is None:
                 if start < foreign and html.startswith("<![CDATA[", start):
                     yield Tag("", False, start, start + 9, start + 9)
@@ -99,13 +100,14 @@ def scan(html: str, skipped: frozenset[str]) -> Iterator[Tag]:
                     yield Tag("", False, start, position, position)
                 break
             name = name.lower()
-            if rest is None:
+            if match.lastindex == 2:
                 position = spare if start < spare else len(html)
                 yield Tag(name, bool(slash), start, position, position)
                 break
             if name not in special:
-                yield made(Tag, (name, slash == "/", start, position, position))
+                yield made(kind, (name, slash == "/", start, position, position))
                 continue
+            rest = match[3]
             if name not in whole or slash or name in endless or (start < foreign and name in RAW):
                 if name in FOREIGN and not slash and start >= foreign:
                     foreign = position if rest.endswith("/>") else foreign_end(html, name, position)
@@ -165,14 +167,19 @@ def nest(stack: list[str], tag: Tag) -> bool:
     if not name or name in VOID or name in RAW:
         return False
     if tag.closing:
-        for level in range(1, min(len(stack), MATCH_LEVELS) + 1):
-            if stack[-level] == name:
-                del stack[-level:]
-                break
-            if stack[-level] in SCOPES and (name not in TABLE or stack[-level] == "table"):
-                break
+        end_element(stack, name)
         return False
     while stack and name in ENDED_BY.get(stack[-1], ()):
         stack.pop()
     stack.append(name)
     return True
+
+
+def end_element(stack: list[str], name: str) -> None:
+    """Update the open elements by an end tag of this name, of an element that has content."""
+    for level in range(1, min(len(stack), MATCH_LEVELS) + 1):
+        if stack[-level] == name:
+            del stack[-level:]
+            break
+        if stack[-level] in SCOPES and (name not in TABLE or stack[-level] == "table"):
+            break

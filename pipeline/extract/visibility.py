@@ -160,6 +160,7 @@ class Sheet(dict[str, int]):
         self._shown: set[str] = set()  # names that a rule of another kind shows
         self._used: set[str] = set()  # names that another place of the page has, known by a search
         self._checks = self._searches = 0
+        self._may_say: dict[str, bool] = {}  # of the insides of tags, which pages repeat
 
     def read(self, html: str, style: Tag) -> bool:
         """Add a style element of a page. Returns whether what it says is of an element before it, perhaps."""
@@ -174,6 +175,7 @@ class Sheet(dict[str, int]):
             return False
         changed = {name for name in self.add(css) if self._is_used(html, style, name)}
         self.words |= changed
+        self._may_say.clear()
         if not changed or self._checks > _MOST_CHECKS or len(changed) > _MOST_NAMES:
             return bool(changed)
         self._checks += 1
@@ -182,6 +184,12 @@ class Sheet(dict[str, int]):
 
     def may_say(self, inside: str) -> bool:
         """Whether the inside of a tag holds one of the `words`, perhaps within other words."""
+        known = self._may_say.get(inside)
+        if known is None:
+            known = self._may_say[inside] = self._has_word(inside)
+        return known
+
+    def _has_word(self, inside: str) -> bool:
         if len(self.words) > _MOST_FINDS:
             return not self.words.isdisjoint(_WORD.findall(inside))
         for word in self.words:  # noqa: SIM110 (a generator takes twice the time)
