@@ -14,9 +14,9 @@ not take for HTML and spends nothing on it: a ratio is also given per page that 
 the repeats; ratios are taken within a repeat.
 
 `--copies 4`: the input is each page four times, each at an address and with a comment of its own
-(`benchmarks/copied_pages.py`), written before any clock starts. What an input costs once (the start; `yi`'s audit sample
-of 180 pages) weighs less there, as it does in an archive of Common Crawl. The peer, which has no such costs but its
-start, may read the pages as they are (`--peer-once`): all rates are by the pages of its own input.
+(`benchmarks/copied_pages.py`), written before any clock starts. What an input costs once (the start; `yi`'s audit
+sample of 180 pages) weighs less there, as it does in an archive of Common Crawl. The peer, which has no such costs but
+its start, may read the pages as they are (`--peer-once`): all rates are by the pages of its own input.
 """
 
 import argparse
@@ -209,7 +209,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def show(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"{found['pages']} pages, medians of {found['repeats']} repeats, load average {found['load_average'][0]}"
-    yield f"{'':10} {'CPU s':>8} {'of start':>8} {'wall s':>8} {'pages/s':>8} {'no start':>8} {'pages':>6} {'read':>6} {'kept':>6}"
+    heads = ("CPU s", "of start", "wall s", "pages/s", "no start")
+    yield f"{'':10} {' '.join(f'{head:>8}' for head in heads)} {'pages':>6} {'read':>6} {'kept':>6}"
     for name, side in found["sides"].items():
         *numbers, pages, read, kept = side.values()
         yield f"{name:10} {' '.join(f'{number:8.1f}' for number in numbers)} {pages:6} {read:6} {kept:6}"

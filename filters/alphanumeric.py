@@ -1,7 +1,7 @@
 r"""The runs of letters and digits of a text, as the expression `[^\W_]+` finds them, in a third of its time.
 
-Most texts have few kinds of characters beside ASCII. Of these, what is no letter or digit becomes a space, and the bytes
-of the UTF-8 are split, where all bytes from 0x80 on are parts of letters.
+Most texts have few kinds of characters beside ASCII. Of these, what is no letter or digit becomes a space, and the
+bytes of the UTF-8 are split, where all bytes from 0x80 on are parts of letters.
 """
 
 import re

@@ -20,7 +20,6 @@ from pipeline.extract.shadow import composed
 from pipeline.extract.text import Extracted, page_title, tidy
 
 
-
 def _in_any_case(name: str) -> str:
     return "".join(f"[{letter}{letter.upper()}]" for letter in name)
 
@@ -39,6 +38,8 @@ _NOTHING: Final = "<!>"  # a tag without text, so that the text on both sides of
 _LINE: Final = "\0"  # NULs are removed from the page first, so a NUL can stand for a line end
 _PARTED: Final = f" {_LINE} "
 _WITHOUT_BLANKS: Final = str.strip
+
+
 # WET keeps the cells of a row on one line; a tag that is not listed does not break a word.
 class _Instead(dict[str, str]):
     """What stands for a tag, by its name, in any case; kept for names that pages have again and again."""
