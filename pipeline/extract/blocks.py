@@ -79,6 +79,8 @@ class _Level(NamedTuple):
     item: int
 
 
+_Fields = tuple[str, int, int, int, int, Frame, int, int]
+
 # What a page of frames shows to those who have none.
 _NO_FRAMES: Final = re.compile(r"<noframes[^>]*+>((?:[^<]++|<(?!/noframes))*+)", re.IGNORECASE)
 # What can show a reader what a page hides at first.
@@ -212,7 +214,8 @@ class _BlockReader:
         """The start tag, `html[begun:content]`, of an element that is neither skipped nor empty."""
         levels = self.levels
         # one step for all, and of a tuple proper: half the time of a field after the other
-        _, marks, _, container, path, frame, state, item = tuple(levels[-1])
+        fields: _Fields = tuple(levels[-1])  # type: ignore[assignment]
+        _, marks, _, container, path, frame, state, item = fields
         around = container
         own, first, said = 0, "", 0
         attributes = ""

@@ -83,7 +83,7 @@ def scan(html: str, skipped: frozenset[str], kind: type[tuple[Any, ...]] = Tag) 
     endless: set[str] = set()
     position = foreign = 0  # before `foreign` the page is SVG or MathML
     spare = 0  # where the open noscript ends: browsers that run scripts look for nothing else there
-    made = tuple.__new__  # half the time of `Tag(...)`
+    made: Any = tuple.__new__  # half the time of `Tag(...)`
     while position < len(html):
         for match in _TAG.finditer(html, position):
             start, position = match.span()
