@@ -1,13 +1,12 @@
 """Language identification for web pages: by line, by two identifiers, with the share of each language.
 
-A page is looked at in up to `PLACES` places, spread evenly, each a line or some short ones. Prose decides: where a place
-is code, a formula or an address (`prose.py`), those after it are tried, and one that is left counts `CODE` as much; a
-page of code alone is told by it. Each place is identified by naive
-Bayes over bytes (`naive_bayes.py`), which is right on 99.5 % of the sentences that it gives a probability of `SURE`.
-Where the page's language has less than that, fastText has a vote on the unsure places: of the logarithms of both
-probabilities, its own counts with `VOTE`; of a language that naive Bayes does not know its own alone, where it is as
-sure. Places without letters, and those that read like markup or identifiers, have
-no language; a page that has only such ones has none.
+A page is looked at in up to `PLACES` places, spread evenly, each a line or some short ones. Prose decides: where a
+place is code, a formula or an address (`prose.py`), those after it are tried, and one that is left counts `CODE` as
+much; a page of code alone is told by it. Each place is identified by naive Bayes over bytes (`naive_bayes.py`), which
+is right on 99.5 % of the sentences that it gives a probability of `SURE`. Where the page's language has less than that,
+fastText has a vote on the unsure places: of the logarithms of both probabilities, its own counts with `VOTE`; of a
+language that naive Bayes does not know its own alone, where it is as sure. Places without letters, and those that read
+like markup or identifiers, have no language; a page that has only such ones has none.
 
 `SURE`, `VOTE` and `FLOOR` were chosen on one half of the sentences of `python -m benchmarks language`, which reports
 the other half.
