@@ -33,6 +33,8 @@ class Labelled(NamedTuple):
     """The source's own label."""
     read: bool
     """Whether a reader gave the subjects, not the source."""
+    in_turns: bool
+    """Whether most of it is said by speakers in turn."""
 
 
 def measured(
@@ -63,9 +65,11 @@ def measured(
     one = np.array([AXIS_OF[chief(text)] != GENERAL for text in texts]) & known
     iq, eq = (probabilities[:, names.index(axis)] for axis in ("iq", "eq"))
     chief_iq = np.array([AXIS_OF[chief(text)] == "IQ" for text in texts])
+    said = [text for text, yes in zip(texts, known) if yes and text.in_turns]
     return {
         "texts": len(texts),
         "sources": len({text.source for text in texts}),
+        "in_turns": {"texts": len(said), "dialogues": sum("dialogue" in (text.subjects or ()) for text in said)},
         "right": found,
         "labels": labels,
         "axis_of_iq_and_eq": round(float(np.mean((iq > eq)[one] == chief_iq[one])), 3),
@@ -145,7 +149,8 @@ def lines_of(found: dict[str, Any]) -> Iterator[str]:
     ]
     rows += [[name, "", each["macro_f1"], each["axis"], _each(each)] for name, each in found["labels"].items()]
     yield from markdown(["texts", "right if", "macro-F1", "axis", "F1 of domains"], rows)
-    yield ""
+    turns = found["in_turns"]
+    yield f"\nOf {turns['texts']} texts that speakers say in turn {turns['dialogues']} are dialogues.\n"
     yield from markdown(["chief axis", "told"], ([a, str(row)] for a, row in found["confusion"].items()))
     yield ""
     bins = (

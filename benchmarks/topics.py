@@ -31,7 +31,7 @@ from infra.storage import write_bytes
 from mixers.domains import AXIS_OF, Axis
 from mixers.subjects import DOMAIN_OF_SUBJECT
 from pipeline.document import Document
-from pipeline.models.topics import AXES, FORMAT, PREFIX, topic_counts
+from pipeline.models.topics import AXES, DIALOGUE, FORMAT, OF_TURNS, PREFIX, in_turns, topic_counts
 from pipeline.models.word_table import WordTable
 
 Floats = NDArray[np.float64]
@@ -85,7 +85,7 @@ def read(paths: Sequence[Path], languages: frozenset[str] | None) -> list[Labell
         Labelled(
             topic_counts(Document(row["text"], language=row["language"])),
             row["language"], row["source"], None if row["subjects"] is None else tuple(row["subjects"]),
-            row.get("domain"), bool(row.get("read")),
+            row.get("domain"), bool(row.get("read")), in_turns(row["text"]),
         )
         for path in paths
         for row in read_rows(path)
@@ -240,6 +240,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.out:
         whole = fit(texts, truth, known, args.language, vectors)
         write_bytes(args.out, table_of(whole, list(truth), slopes).as_text(FORMAT.format(args.language)).encode())
+    turns = np.array([text.in_turns for text in texts])
+    for place, name in enumerate(truth):
+        if name in DIALOGUE:
+            probabilities[turns, place] = np.maximum(probabilities[turns, place], OF_TURNS)
     answer = {}
     for name, which in {"held out": (fold >= 0) & (fold < FOLDS), "apart": fold == FOLDS}.items():
         shown = mine & which

@@ -1,9 +1,10 @@
 """Topic tables: the probability of each subject and axis for a text, each against all others (one-vs-rest).
 
 A page may be of several subjects, or of none, so the probabilities do not sum to 1. A table is for one language, named
-in its first line, and says nothing of documents in another. Its words are those of the bag-of-words models, in Chinese
-Han characters and pairs of them, so that Latin letters on the page do not count. Margins are calibrated when the table
-is fitted (`python -m benchmarks topics`): the numbers in the file are all there is.
+in its first line, and says nothing of documents in another. Its words are those of the bag-of-words models and marks of
+the text's form (`filters/text_form.py`), in Chinese Han characters and pairs of them alone, so that Latin letters on
+the page do not count. Margins are calibrated when the table is fitted (`python -m benchmarks topics`): the numbers in
+the file are all there is, but that speakers in turn make a text a dialogue whatever they speak about.
 """
 
 import re
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from filters.han_grams import han_gram_counts
+from filters.text_form import form_marks, share_in_turns
 from infra.errors import UsageError
 from mixers.subjects import DOMAIN_OF_SUBJECT, domain_of
 from pipeline.document import Document
@@ -26,14 +28,23 @@ PREFIX = "topic_"
 COLUMNS = (*AXES, *(f"{PREFIX}{subject}" for subject in DOMAIN_OF_SUBJECT))
 # A text of fewer known words is too little to tell.
 LEAST_WORDS = 10
+# Where so much of a text is said in turns, it is a dialogue, as likely as this (`python -m benchmarks topics`).
+MOSTLY_TURNS, OF_TURNS = 0.5, 0.95
+DIALOGUE = ("eq", "topic_dialogue")
 DIGITS = 4
 _HEAD = re.compile(r"refinery\.topics\.([a-z]{2,3})/1\t")
 CHINESE = "zh"
 
 
 def topic_counts(document: Document) -> Mapping[str, int]:
-    """The words of a document as its language's table has them."""
-    return han_gram_counts(document.plain) if document.language == CHINESE else document.word_counts
+    """The words of a document as its language's table has them, and the marks of its form."""
+    if document.language == CHINESE:
+        return han_gram_counts(document.plain)
+    return {**document.word_counts, **form_marks(document.plain)}
+
+
+def in_turns(text: str) -> bool:
+    return share_in_turns(text) >= MOSTLY_TURNS
 
 
 def load_topics(path: Path) -> Measure:
@@ -52,9 +63,12 @@ def load_topics(path: Path) -> Measure:
         if document.language != language:
             return nothing
         counts = topic_counts(document)
-        if sum(word in words for word in counts) < LEAST_WORDS:
+        if sum(word in words and word[0] != "<" for word in counts) < LEAST_WORDS:
             return nothing
-        return nothing | {name: logistic(float(m), DIGITS) for name, m in zip(columns, of(counts))}
+        found = {name: logistic(float(m), DIGITS) for name, m in zip(columns, of(counts))}
+        if in_turns(document.plain):
+            found |= {name: max(found[name], OF_TURNS) for name in DIALOGUE if name in found}
+        return nothing | found
 
     return measure
 

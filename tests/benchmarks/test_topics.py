@@ -79,10 +79,10 @@ def test_the_table_tells_as_the_fit_does(folder: Path) -> None:
 
 def test_what_counts_as_right() -> None:
     texts = [
-        Labelled({}, "en", "web a", ("medicine", "economics"), None, True),
-        Labelled({}, "en", "web b", (), "general", True),
-        Labelled({}, "en", "c", ("literature",), "literature", False),
-        Labelled({}, "en", "d", None, "general", False),
+        Labelled({}, "en", "web a", ("medicine", "economics"), None, True, False),
+        Labelled({}, "en", "web b", (), "general", True, False),
+        Labelled({}, "en", "c", ("literature",), "literature", False, False),
+        Labelled({}, "en", "d", None, "general", False, False),
     ]
     names = ["iq", "eq", "topic_medicine", "topic_economics", "topic_literature"]
     told = np.array([[0.2, 0.9, 0.1, 0.8, 0.1], [0.1, 0.1, 0, 0, 0], [0.1, 0.9, 0, 0, 0.9], [0.9, 0.1, 0.9, 0, 0]])

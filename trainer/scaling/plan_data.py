@@ -26,7 +26,8 @@ _BEYOND = 32.0
 # The map goes less far, and has fewer budgets.
 _BEYOND_MAP, _MAP = 4.0, 30
 # Outside by this factor, all taken together, a pool's own error is as large as that of a single run. By the runs beyond
-# the fit of `benchmarks/budget_map.py`, which were off by nearly four errors at a factor of 3.2 (docs/strictness.md).
+# the fit of an earlier map of `benchmarks/budget_map.py`, off by nearly four errors at a factor of 3.2; the bands of
+# the map of docs/strictness.md held 11 of 12.
 _ONE_ERROR = 1.1
 # Further outside, the answer is told to be no forecast.
 FAR = 30.0

@@ -66,6 +66,18 @@ en general
 Preheat the oven, mix the flour with butter, sugar and eggs, and bake the cake until golden. Serve warm with
 cream. The recipe makes eight slices, and the leftovers keep in the fridge for three days if you cover them.
 
+en dialogue
+USER: I would like a large latte with oat milk, please.
+ASSISTANT: One large oat latte. Would you like a cake with it?
+USER: No, thank you, that is all.
+ASSISTANT: It will be ready at the bar in five minutes.
+
+zh dialogue
+客人：请问这附近有好吃的餐厅吗？
+店员：前面街口有一家面馆，牛肉面很好吃。
+客人：几点关门？
+店员：晚上九点关门，您现在去还来得及。
+
 zh mathematics
 设函数在闭区间上连续，则由引理可知它在该区间上一致连续。对任意正整数，矩阵的行列式不为零，因此方程组有唯一解
 。由数学归纳法，定理得证，级数收敛于该极限。
