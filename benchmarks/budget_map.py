@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.budget_pools import CELLS, VOCABULARY, TokenPool, compare_pages, held_out, make_pools, save_pools
+from benchmarks.budget_pools import ALIKE, CELLS, VOCABULARY, TokenPool, compare_pages, held_out, make_pools, save_pools
 from benchmarks.elastic_experts import toml
 from benchmarks.shared import add, markdown
 from infra.errors import UsageError
@@ -40,6 +40,7 @@ WIDTHS, MIDDLE, LARGE = (16, 32, 48), 32, 64
 WHOLE = ("yi", "graded", "falcon", "ccnet")  # at every size
 PARTS = ("yi-part", "falcon-part")  # at the middle size
 RECIPES = ("yi", "falcon", "ccnet")  # with every seed at the middle size
+EQUAL = (*RECIPES, ALIKE)  # compared at equal tokens; the last one is in no law
 # Tokens of the shortest run; the others have twice as many each. Of all of them the decay is the last part.
 SHORTEST, LENGTHS = 2**18, 3
 DECAY = 0.2
@@ -92,6 +93,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     marks = tuple(SHORTEST * 2**power for power in range(args.lengths))
     rows = [row for each in trainings(marks, args.seeds) for row in trained(each, pools[each.pool], cells, args.out)]
     write_rows(args.out / "runs.jsonl", rows)
+    for seed in range(args.seeds):
+        trained(TrunkJob(ALIKE, MIDDLE, seed, marks), pools[ALIKE], cells, args.out)
     laws = {loss: fit_pools(pool_runs(rows, loss)) for loss in LOSSES}
     law = as_json(laws, card_of(card(args, pools), laws[LOSSES[0]], len(rows), LOSSES[0]))
     write_bytes(args.out / "law.json", law_bytes(law))
@@ -232,12 +235,12 @@ def equal_tokens(out: Path, marks: Sequence[int], seeds: int) -> list[dict[str, 
     random = np.random.default_rng(0)
     rows = []
     for mark in marks:
-        bits = {pool: [measured(out, pool, seed)[str(mark)] for seed in range(seeds)] for pool in RECIPES}
+        bits = {pool: [measured(out, pool, seed)[str(mark)] for seed in range(seeds)] for pool in EQUAL}
         for name in CELLS:
             values = {pool: np.array([each[name] for each in found]) for pool, found in bits.items()}  # (seeds, texts)
             row: dict[str, Any] = {"tokens": mark, "cell": name}
             row |= {pool: float(each.sum() / seeds / sizes[name].sum()) for pool, each in values.items()}
-            for pool in RECIPES[1:]:
+            for pool in EQUAL[1:]:
                 gap = values[pool] - values["yi"]
                 drawn = random.integers(0, sizes[name].size, (2000, sizes[name].size))
                 some = random.integers(0, seeds, (2000, seeds))
@@ -328,7 +331,7 @@ def card(args: argparse.Namespace, pools: Mapping[str, TokenPool]) -> dict[str, 
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "seeds": args.seeds,
         "tokenizer": f"{VOCABULARY} pieces, fitted on the pools' English: some 1.8 bytes a token",
-        "unique_tokens": {name: pool.unique for name, pool in pools.items()},
+        "unique_tokens": {name: pool.unique for name, pool in pools.items() if name != ALIKE},
         "not_trusted": NOT_TRUSTED,
     }
 
@@ -342,11 +345,11 @@ def show(found: Mapping[str, Any]) -> Iterator[str]:
     rows = [[name, f"{pool['unique']:,}", f"{pool['keep_rate']:.3f}"] for name, pool in found["pools"].items()]
     yield from markdown(["pool", "unique tokens", "keep rate"], rows)
     yield "\nAt equal tokens, bits per byte (less is better), and how much more than `yi` needs\n"
-    header = ["tokens", "held out", *RECIPES, *(f"{pool} less yi" for pool in RECIPES[1:])]
-    gaps = [[shown(row[f"{pool} less yi"], "+.3f") for pool in RECIPES[1:]] for row in found["equal_tokens"]]
+    header = ["tokens", "held out", *EQUAL, *(f"{pool} less yi" for pool in EQUAL[1:])]
+    gaps = [[shown(row[f"{pool} less yi"], "+.3f") for pool in EQUAL[1:]] for row in found["equal_tokens"]]
     equal = zip(found["equal_tokens"], gaps)
     yield from markdown(
-        header, [[f"{r['tokens']:,}", r["cell"], *(f"{r[p]:.3f}" for p in RECIPES), *gap] for r, gap in equal]
+        header, [[f"{r['tokens']:,}", r["cell"], *(f"{r[p]:.3f}" for p in EQUAL), *gap] for r, gap in equal]
     )
     for loss, law in found["law"].items():
         yield f"\nlaw of {loss}: " + ", ".join(f"{k} {shown(v, '.3g')}" for k, v in law.items() if isinstance(v, list))

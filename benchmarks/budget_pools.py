@@ -3,8 +3,9 @@
 Of a finished `refinery compare` of `yi`, `falcon` and `ccnet`: what each recipe kept, in English and Chinese alone, as
 `ccnet` keeps every language and the others do not; `graded`, all that `yi` has before its keep rate cuts it, the best
 of it repeated (`refinery mix` with grades); `falcon-part`, as much of falcon's as `yi` kept, which tells few tokens
-from good ones; and `yi-part`, a quarter of yi's, which is repeated most. All have one tokenizer of few pieces, fitted
-on equal parts of their English, so that Chinese is read byte by byte."""
+from good ones; `yi-part`, a quarter of yi's, which is repeated most; and `alike`, whole English documents of falcon's
+with as many tokens as yi's, and yi's Chinese ones, which differs from yi by its choice of English alone. All have one
+tokenizer of few pieces, fitted on equal parts of their English, so that Chinese is read byte by byte."""
 
 import hashlib
 import json
@@ -24,6 +25,7 @@ from pipeline.metric.overlap import MIN_SHARE, TrainingOverlap
 
 RECIPES = ("yi", "falcon", "ccnet")
 POOLS = ("yi-part", "yi", "falcon-part", "graded", "falcon", "ccnet")
+ALIKE = "alike"
 YI_PART = 0.25
 LANGUAGES = ("en", "zh")
 VOCABULARY = 512
@@ -90,14 +92,34 @@ def make_pools(compared: Path, out: Path) -> dict[str, TokenPool]:
             rows = read_rows(out / f"{name}.jsonl.gz")
             write_rows(out / f"{name}-part.jsonl.gz", [row for row in rows if place_of(row["text"]) < share])
         tokenized(f"{name}-part", out)
+    if not (out / f"{ALIKE}.jsonl.gz").exists():
+        write_rows(out / f"{ALIKE}.jsonl.gz", list(alike(out)))
+    tokenized(ALIKE, out)
     if not (out / "graded/final/manifest.json").exists():
         (out / "graded.toml").write_text(GRADED)
         words = ("--recipe", out / "graded.toml", "--models", models, "--workers", 1)
         refinery("run", *words, "--input", out / "graded.jsonl.gz", "--out", out / "graded")
-    places = {name: out / ("graded/final" if name == "graded" else f"tokens/{name}") for name in POOLS}
+    places = {name: out / ("graded/final" if name == "graded" else f"tokens/{name}") for name in (*POOLS, ALIKE)}
     unique = {name: unique_tokens(place) for name, place in places.items()}
-    whole = {name: unique[whole_of(name)] / max(unique.values()) for name in POOLS}
-    return {name: TokenPool(whole_of(name), places[name], unique[name], whole[name]) for name in POOLS}
+    whole = {name: unique[whole_of(name)] / max(unique.values()) for name in places}
+    return {name: TokenPool(whole_of(name), places[name], unique[name], whole[name]) for name in places}
+
+
+def alike(out: Path) -> Iterator[dict[str, Any]]:
+    """Whole English documents of falcon's by the hash of their id, until they have as many characters as yi's English
+    ones; and yi's others."""
+    chosen = list(read_rows(out / "yi.jsonl.gz"))
+    characters = sum(len(row["text"]) for row in chosen if row["language"] == "en")
+    documents: dict[str, list[dict[str, Any]]] = {}
+    for row in read_rows(out / "falcon.jsonl.gz"):
+        if row["language"] == "en":
+            documents.setdefault(row["id"].rpartition("#")[0], []).append(row)
+    for name in sorted(documents, key=place_of):
+        if characters <= 0:
+            break
+        yield from documents[name]
+        characters -= sum(len(row["text"]) for row in documents[name])
+    yield from (row for row in chosen if row["language"] != "en")
 
 
 def whole_of(name: str) -> str:

@@ -2,6 +2,7 @@
 
     python -m benchmarks language --model lid.176.ftz --texts lingua_testdata.jsonl.gz [--least .65]
     python -m benchmarks language --model lid.176.ftz --texts lingua_testdata.jsonl.gz --case upper
+    python -m benchmarks language --model language --texts lingua_testdata.jsonl.gz --code programs.jsonl.gz
     python -m benchmarks language --model lid.176.ftz --pages CRAWL/*.warc.gz --index index.jsonl.gz --engine blocks
 
 `--texts` is JSONL with `text`, `lang` (ISO 639-1) and `kind`; `--case` has the texts in capitals or in small letters.
@@ -13,12 +14,14 @@ recipe drops a text: "kept" is the share at or above it, and "right of kept" the
 `--model` may be the folder of a vote of two identifiers; `--languages-of lid.176.ftz` then counts the languages of that
 model alone, so that both are measured on the same texts. `--half 1` is the half of the texts that the vote's numbers
 were not chosen on. Close languages are reported apart, by what each was taken for. The cost is CPU time a text, the
-least of three passes.
+least of three passes. With `--code`, pages are made of five sentences of a language each, with the beginnings of these
+programs before, between and after them, `CODE_CHARS` characters of each.
 """
 
 import argparse
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
 from time import process_time
 from typing import Any, Final, NamedTuple
@@ -35,6 +38,10 @@ from pipeline.models.language_vote import CLOSE, Spoken
 SAME: Final = {"nb": "no", "sh": "sr"}
 # Texts that are timed.
 MOST_TIMED: Final = 3_000
+# Pages with code: sentences of each, and how much of each program, in turn: unequal, so that no sentence is where an
+# identifier happens to look.
+SENTENCES, AMONG_CODE = "sentences", "sentences among code"
+PAGE_SENTENCES, CODE_CHARS = 5, (150, 900, 400, 700, 250, 1050, 550)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +49,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     add(parser, "--texts", "--pages", "--index")
     add(parser, "--engine", action="store", default="blocks", help="NAME[:option=value,…]")
     parser.add_argument("--case", choices=["upper", "lower"], help="of the texts, in place of their own")
+    parser.add_argument(
+        "--code", action="append", type=Path, default=[], help="programs (JSONL) to put among sentences"
+    )
     parser.add_argument("--half", type=int, choices=[0, 1], help="of the texts, by a hash")
     parser.add_argument("--languages-of", type=Path, help="a model: only languages that it too has a label for")
     parser.add_argument("--least", type=float, default=0.65, help="score under which a recipe drops a text")
@@ -70,6 +80,25 @@ def read_labelled(path: Path) -> Iterator[tuple[str, str, str]]:
     """text, language, kind"""
     for row in read_rows(path):
         yield row["text"], plain(row["lang"]), row["kind"]
+
+
+def among_code(texts: Iterable[tuple[str, str, str]], programs: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Pages of `PAGE_SENTENCES` sentences of a language each among programs. UsageError where none is long enough."""
+    code = cycle([program for program in programs if len(program) >= min(CODE_CHARS)] or _none_long())
+    lengths, by_language = cycle(CODE_CHARS), defaultdict(list)
+    for text, language, kind in texts:
+        if kind == SENTENCES:
+            by_language[language].append(text)
+    for language, sentences in sorted(by_language.items()):
+        for at in range(0, len(sentences) - PAGE_SENTENCES + 1, PAGE_SENTENCES):
+            lines = [next(code)[: next(lengths)]]
+            for sentence in sentences[at : at + PAGE_SENTENCES]:
+                lines += [sentence, next(code)[: next(lengths)]]
+            yield "\n".join(lines), language, AMONG_CODE
+
+
+def _none_long() -> list[str]:
+    raise UsageError(f"no program has {min(CODE_CHARS)} characters: give others as --code")
 
 
 def read_crawl(
@@ -157,6 +186,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         texts = read_crawl(args.pages, args.index, args.engine, args.least_characters)
     if args.half is not None:
         texts = (row for row in texts if crc32(row[0].encode()) % 2 == args.half)
+    if args.code:
+        texts = among_code(texts, [row["text"] for path in args.code for row in read_rows(path)])
     known = {plain(label) for label in languages_of(args.languages_of or args.model)}
     identify, rows = load_language(args.model), list(texts)
     guesses, unknown = guess(rows, identify, known)

@@ -1,11 +1,12 @@
 """Language identification for web pages: by line, by two identifiers, with the share of each language.
 
-A page is looked at in up to `PLACES` places, spread evenly, each a line or some short ones. Each is identified by naive
-Bayes over bytes (`naive_bayes.py`), which is right on 99.5 % of the sentences that it gives a probability of `SURE`.
-Where the page's language has less than that, fastText has a vote on the unsure places: of the logarithms of both
-probabilities, its own counts with `VOTE`; of a language that naive Bayes does not know its own alone, where it is as
-sure. Places without letters, and those that read like markup or identifiers, have
-no language; a page that has only such ones has none.
+A page is looked at in up to `PLACES` places, spread evenly, each a line or some short ones. Prose decides: where a
+place is code, a formula or an address (`prose.py`), those after it are tried, and one that is left counts `CODE` as
+much; a page of code alone is told by it. Each place is identified by naive Bayes over bytes (`naive_bayes.py`), which
+is right on 99.5 % of the sentences that it gives a probability of `SURE`. Where the page's language has less than that,
+fastText has a vote on the unsure places: of the logarithms of both probabilities, its own counts with `VOTE`; of a
+language that naive Bayes does not know its own alone, where it is as sure. Places without letters, and those that read
+like markup or identifiers, have no language; a page that has only such ones has none.
 
 `SURE`, `VOTE` and `FLOOR` were chosen on one half of the sentences of `python -m benchmarks language`, which reports
 the other half.
@@ -26,6 +27,7 @@ from pipeline.models.capitals import without_capitals
 from pipeline.models.fasttext import DIGITS, LABEL, check_fasttext, load_fasttext, one_line
 from pipeline.models.language_codes import UNDETERMINED, canonical
 from pipeline.models.naive_bayes import Floats, NaiveBayes, load_naive_bayes
+from pipeline.models.prose import is_prose
 
 Weights = npt.NDArray[np.float64]
 
@@ -36,6 +38,8 @@ SURE, VOTE, FLOOR = 0.8, 0.25, 0.01
 # How many of the first unsure places fastText is asked about, and how many languages it names.
 MOST_ASKED, NAMED = 3, 5
 PLACES, PLACE_CHARS = 5, 64
+# So many pieces of a part of a text are looked at for prose. A place that is none counts a tenth.
+TRIES, CODE = 8, 0.1
 # Lines of fewer characters are joined with those that follow.
 SHORT_LINE = 40
 # A character of Chinese or Japanese says as much as so many Latin letters.
@@ -61,7 +65,8 @@ class Spoken(NamedTuple):
     """The probability of the language; in a vote, by the evidence of all places that have one."""
 
     shares: dict[str, float]
-    """The share of the letters in each language, `und` included, largest first. Empty for one that tells no shares."""
+    """The share of the letters in each language, `und` included, largest first; those of places that are no prose count
+    `CODE` as much. Empty for one that tells no shares."""
 
 
 NOTHING = Spoken(UNDETERMINED, 0.0, {})
@@ -88,14 +93,14 @@ class LanguageVote:
 
     def __call__(self, text: str) -> Spoken:
         """Cost: about .2 ms, however long the text is."""
-        asked = list(places(text[:MAX_CHARS]))
+        found = list(places(text[:MAX_CHARS]))
+        if not found:
+            return NOTHING
+        weights = letters([place for place, _ in found])
+        asked = [place for (place, _), weight in zip(found, weights) if weight]
         if not asked:
             return NOTHING
-        weights = letters(asked)
-        asked = [place for place, weight in zip(asked, weights) if weight]
-        if not asked:
-            return NOTHING
-        weights = weights[weights > 0]
+        weights = (weights * np.array([1.0 if prose else CODE for _, prose in found]))[weights > 0]
         weights /= weights.sum()
         return self._told(self._probabilities(asked, weights), weights)
 
@@ -182,17 +187,18 @@ def _codes(labels: Sequence[str]) -> set[str]:
     return {canonical(label.removeprefix(LABEL)) for label in labels}
 
 
-def places(text: str) -> Iterator[str]:
-    """What is looked at, each on one line, capitals as most text has them: lines, or of a long text a part of some."""
+def places(text: str) -> Iterator[tuple[str, bool]]:
+    """What is looked at, and whether it is prose: lines, or of a long text a part of some, each on one line, capitals
+    as most text has them."""
     if len(text) <= PLACES * PLACE_CHARS:
-        found = _joined(text.split("\n"))
+        found = ((place, is_prose(place)) for place in _joined(text.split("\n")))
     else:
         step = len(text) // PLACES
         found = (_place(text, start, start + step) for start in range(0, step * PLACES, step))
-    for place in found:
+    for place, prose in found:
         line = one_line(place, PLACES * PLACE_CHARS)
         if line:
-            yield unicodedata.normalize("NFC", without_capitals(line))
+            yield unicodedata.normalize("NFC", without_capitals(line)), prose
 
 
 def _joined(lines: Sequence[str]) -> Iterator[str]:
@@ -207,10 +213,20 @@ def _joined(lines: Sequence[str]) -> Iterator[str]:
         yield short
 
 
-def _place(text: str, start: int, stop: int) -> str:
-    """From the first line that begins in the range, else from its first word: a line, or more if it is short."""
+def _place(text: str, start: int, stop: int) -> tuple[str, bool]:
+    """From the first line that begins in the range, else from its first word: a line, or more if it is short. Of up to
+    `TRIES` such places the first that is prose; if none is, the first."""
     begin = text.find("\n", start, stop) + 1 if start else 0
     if start and not begin:
         begin = text.find(" ", start, start + PLACE_CHARS) + 1 or start
-    end = text.find("\n", begin + SHORT_LINE, begin + PLACE_CHARS)
-    return text[begin : end if end >= 0 else begin + PLACE_CHARS]
+    first = ""
+    for _ in range(TRIES):
+        end = text.find("\n", begin + SHORT_LINE, begin + PLACE_CHARS)
+        place = text[begin : end if end >= 0 else begin + PLACE_CHARS]
+        if is_prose(place):
+            return place, True
+        first = first or place
+        begin = text.find("\n", begin + len(place), stop) + 1 or begin + PLACE_CHARS
+        if begin >= stop:
+            break
+    return first, False

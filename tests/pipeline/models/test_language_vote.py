@@ -88,7 +88,7 @@ def test_capitals_are_asked_about_in_lower_case(vote: LanguageVote) -> None:
 
 def test_places_are_few_short_and_spread() -> None:
     text = "\n".join(f"line {i:04} has so many words that it is one" for i in range(2000))
-    found = list(places(text))
+    found = [place for place, _ in places(text)]
     assert len(found) == PLACES and max(map(len, found)) <= PLACE_CHARS
     numbers = [int(place[5:9]) for place in found]
     assert numbers[0] == 0 and np.diff(numbers).min() > 2000 // PLACES - 3
@@ -97,9 +97,31 @@ def test_places_are_few_short_and_spread() -> None:
 
 def test_short_lines_are_joined() -> None:
     assert list(places("Home\nNews\nAbout us and all that we have done\nContact")) == [
-        "Home News About us and all that we have done",
-        "Contact",
+        ("Home News About us and all that we have done", True),
+        ("Contact", False),
     ]
+
+
+CODE = "def total(items): return sum(item.price * (1 + rates[item.kind]) for item in items)"
+
+
+def test_prose_decides_among_code(vote: LanguageVote) -> None:
+    """Lines of code around each line of prose, and many more of them."""
+    page = "\n".join([CODE, CODE, f"{CHINESE}{CHINESE}", CODE] * 10)
+    told = vote(page)
+    assert (told.language, told.shares) == ("zh", {"zh": 1.0})
+    assert all(prose for _, prose in places(page))
+
+
+def test_code_counts_little_where_it_is_all_that_a_part_of_the_page_has(vote: LanguageVote) -> None:
+    told = vote("\n".join([RUSSIAN] * 2 + [CODE] * 20))
+    assert told.language == "ru" and told.shares["ru"] > 0.7
+
+
+def test_code_alone_is_told_by_itself(vote: LanguageVote) -> None:
+    page = "\n".join([MARKUP] * 20)
+    assert not any(prose for _, prose in places(page))
+    assert vote(page).language == "und"
 
 
 def test_the_second_identifier_votes_only_where_the_first_is_unsure(model: Path, tmp_path: Path) -> None:
