@@ -24,8 +24,8 @@ _PARTS: Final = tuple(
                                "ã‚", "ãƒ")
 )  # fmt: skip
 MIN_PARTS: Final = 6
-# Before another reference.
-_REFERENCES: Final = (b"&Atilde;", b"&acirc;", b"&#195;", b"&#226;")
+# In a third of the time of four searches.
+_REFERENCES = re.compile(rb"&(?:Atilde|acirc|#195|#226);&")
 # What texts of the languages of `latin_letters.py` all have, each of them one pair.
 _LATIN: Final = tuple((pair[0].encode(), pair[1].encode()) for pair in ("þý", "ðý", "þº", "øì", "øè", "¾è", "šè", "žè",
                                                                           "ðë", "ðâ", "³ê", "³ó"))  # fmt: skip
@@ -51,7 +51,7 @@ def repaired_utf8(text: str, body: bytes) -> str | None:
 
     What most pages have to be searched for is few: their characters that are not ASCII.
     """
-    if _has_reference(body):
+    if _REFERENCES.search(body):
         referred = with_sequences(text)
         changed = referred and (undoubled(referred) or undoubled_in_parts(referred))
         if changed:
@@ -70,16 +70,6 @@ def repaired_utf8(text: str, body: bytes) -> str | None:
     if changed is not None or _CONTROL_BYTES.search(foreign):
         changed = without_controls(changed or text, _WINDOWS) or changed
     return changed
-
-
-def _has_reference(body: bytes) -> bool:
-    """Whether one of _REFERENCES stands before another reference: neighbours are few, and found in one pass."""
-    at = body.find(b";&")
-    while at >= 0:
-        if body.endswith(_REFERENCES, 0, at + 1):
-            return True
-        at = body.find(b";&", at + 1)
-    return False
 
 
 def _may_be_latin(foreign: bytes) -> bool:
