@@ -48,7 +48,7 @@ def mojibake_rate(view: View) -> float:
     text = view.text
     if text.isascii():
         return 0.0
-    # most pages have none of the characters that it begins with, which is seen in a tenth of the time
+    # most pages have none of the characters that it begins with, which is seen sooner
     misread = sum(1 for _ in _MOJIBAKE.finditer(text)) if _MOJIBAKE_BEGIN.search(text) else 0
     runs = _LATIN1_RUN.findall(text) if _LATIN1.search(text) else []
     return 1000.0 * (misread + sum(len(run) / 2 for run in runs)) / len(text)
@@ -77,8 +77,7 @@ def boilerplate_rate(view: View) -> float | None:
 
 
 def _boilerplate(text: str) -> int:
-    """How often _BOILERPLATE is found: matched only where one of its beginnings stands, which takes a tenth of the
-    time."""
+    """How often _BOILERPLATE is found: matched only where one of its beginnings stands, which takes less time."""
     places = sorted(at for begin in _BOILERPLATE_BEGINS for at in _places(text, begin))
     count = end = 0
     for place in places:

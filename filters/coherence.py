@@ -69,7 +69,7 @@ FEATURES = (
 NEAR = 8
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
-# These begin with a set of characters, which a search skips to several times faster than it tries an expression.
+# These begin with a set of characters: a search skips to one in half the time of trying the expression everywhere.
 _END = re.compile(r"""[.!?…。！？\n](?:(?<=[.!?…])["'”’)\]]*(?=\s)|(?<=[。！？…])[”’」』）]*|(?<=\n))""")
 _WORD = re.compile(f"[{_HAN}]|[^\\W_{_HAN}]+")
 _TERMINAL = re.compile(r"""[.!?:;…。！？：；]["'”’)\]」』）]*$""")
