@@ -367,8 +367,12 @@ def check_batch(config: Config, ranks: Ranks) -> None:
 
 def open_loader(dataset: TokenDataset, config: Config, step: int) -> Loader:
     """The loader of a run that goes on at `step`. UsageError for a mixture that the dataset cannot give."""
-    mixture = MixtureSchedule(config.data.mixture, dataset.documents, config.data.global_batch_size, step)
-    return Loader(dataset, config.data.seed, config.data.sequence_length, mixture)
+    return Loader(dataset, config.data.seed, config.data.sequence_length, mixture_of(dataset, config, step))
+
+
+def mixture_of(dataset: TokenDataset, config: Config, step: int) -> MixtureSchedule:
+    """The mixture of a run that goes on at `step`. UsageError for one that the dataset cannot give."""
+    return MixtureSchedule(config.data.mixture, dataset.documents, config.data.global_batch_size, step)
 
 
 def create_state(config: Config, dataset: TokenDataset, device: torch.device, ranks: Ranks = ONE) -> TrainingState:

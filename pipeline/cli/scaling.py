@@ -1,5 +1,6 @@
 """`scaling`: laws of the loss, what they predict, and how well."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +38,7 @@ Shares = Annotated[
 ]
 Where = Annotated[list[str] | None, typer.Option("--where", help="Of the rows only those with COLUMN=TEXT.")]
 EveryRun = Annotated[bool, typer.Option("--every-run", help="Of runs that differ in the loss alone all, not the best.")]
+COLUMNS = ("params", "tokens", "loss")  # defaults of the options of their names
 RUN_COLUMNS = ("points", "mae", "bias", "relative", "worst", "coverage80", "last", "last_predicted")
 
 
@@ -73,11 +75,14 @@ def fit(
         raise UsageError("scaling fit: give --curves DIR with --fit SIZE [SIZE], or --table FILE")
     if curves is not None and not sizes:
         raise UsageError("scaling fit: --curves needs --fit SIZE [SIZE]")
+    of_tables = _of_tables((params, tokens, loss), flops, total, experts, k, epochs, unique, shares, where, every_run)
     if curves is not None:
+        _check_unused("scaling fit --curves", of_tables)
         law = _fit_curves(curves, sizes or [])
     else:
         from trainer.scaling.final_runs import RunColumns
 
+        _check_unused("scaling fit --table", {"--fit": sizes})
         assert table_file is not None
         columns = RunColumns(
             params, flops or tokens, loss, flops is not None, total, experts, k, epochs, unique, tuple(shares or ())
@@ -101,6 +106,20 @@ def fit(
         show("  ".join(f"{name} {value:.4g}" for name, value in {**law["linear"], **law["unknowns"]}.items()))
         told = f"mean relative error {law['relative']:.2%}; 80 % are within {law['band']['error']:.2%}"
         show(f"{law['runs']:,} runs, {told}")
+
+
+def _check_unused(where: str, given: Mapping[str, Any]) -> None:
+    """UsageError for options that are given and not read: `given` has their values, None or empty without one."""
+    unused = ", ".join(name for name, value in given.items() if value)
+    if unused:
+        raise UsageError(f"{where} reads no {unused}: leave it out")
+
+
+def _of_tables(columns: Sequence[str], *others: Any) -> dict[str, Any]:
+    """The options that tables alone have, with their values."""
+    named = {f"--{name}": value != name and value for name, value in zip(COLUMNS, columns, strict=True)}
+    rest = ("--flops", "--total", "--experts", "--k", "--epochs", "--unique", "--shares", "--where", "--every-run")
+    return named | dict(zip(rest, others, strict=True))
 
 
 def _check_out(out: Path | None) -> None:
@@ -257,16 +276,26 @@ def check(
     if curves is not None:
         if not sizes or predicted is None:
             raise UsageError("scaling check: --curves needs --fit SIZE [SIZE] and --predict SIZE")
+        of_tables = _of_tables(
+            (params, tokens, loss), flops, total, experts, k, epochs, unique, shares, where, every_run
+        )
+        _check_unused("scaling check --curves", of_tables | {"--fit-below": fit_below, "--hold-out": hold_out})
+        calibrating = {"--calibrate-on": calibrate_on, "--first-steps": first_steps}
         if collapsed:
+            _check_unused("scaling check --collapse", {"--runs": runs} | calibrating)
             found = check_collapse(curves, sizes, predicted, say)
             tell(found) if json else show(collapse_text(found))
             return
+        if predicted in sizes:
+            _check_unused(f"a check of {predicted}, which is fitted,", calibrating)
         asked = CurveCheck(tuple(sizes), predicted, tuple(runs or ()), calibrate_on, first_steps)
         answer = check_curves(curves, asked, say)
     else:
         assert table_file is not None
         if (fit_below is None) == (hold_out is None):
             raise UsageError("scaling check: --table needs --fit-below PARAMETERS, or --hold-out COLUMN=TEXT")
+        of_curves = {"--fit": sizes, "--predict": predicted, "--runs": runs, "--calibrate-on": calibrate_on}
+        _check_unused("scaling check --table", of_curves | {"--first-steps": first_steps, "--collapse": collapsed})
         columns = RunColumns(
             params, flops or tokens, loss, flops is not None, total, experts, k, epochs, unique, tuple(shares or ())
         )

@@ -23,7 +23,7 @@ from trainer.parallel.ranks import Ranks, joined
 from trainer.plan import check_memory
 from trainer.schedule import total_steps
 from trainer.state import ReadRows, TrainingState
-from trainer.train import OnStep, Tell, check_batch, open_loader, run_folder, train_until
+from trainer.train import OnStep, Tell, check_batch, mixture_of, open_loader, run_folder, train_until
 
 FORMAT = "refinery.branch/2"
 BRANCH_FILE = "branch.json"
@@ -53,7 +53,8 @@ def plan_branch(
 ) -> BranchPlan:
     """The branch of `checkpoint` with these overrides on the dataset `data`, to step `steps` (else its schedule's end).
 
-    UsageError for an unknown override, missing data, or a step that it cannot be trained to.
+    UsageError for an unknown override, missing data, a mixture that the data cannot give, or a step that it cannot be
+    trained to.
     """
     body = dict(overrides)
     execution = read_execution(body.pop("execution", {}), checkpoint.config.execution)
@@ -61,6 +62,7 @@ def plan_branch(
     config = Config.from_dict(config.as_dict(), "the branch's overrides")
     last_step = _last_step(config, checkpoint.step, steps)
     dataset = _open_dataset(data, checkpoint.data)
+    mixture_of(dataset, config, checkpoint.step)
     declared = {name: value for name, value in sorted(body.items()) if name != "data"}
     if dataset.ref.manifest_sha256 != checkpoint.data.manifest_sha256:
         declared["data"] = dataset.ref.manifest_sha256

@@ -4,8 +4,8 @@ A folder has a folder for each model size (`25M`, `1.3B`), with a file for each 
 and `loss`, or the `log.jsonl` of a training.
 """
 
-import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from infra.errors import UsageError
 from infra.names import meant
-from trainer.scaling.tables import TableReader, Tell, number_of, tell_left_out
+from trainer.scaling.tables import TableReader, Tell, number_of, opened, tell_left_out
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,6 +29,8 @@ _OTHERS = {
     "lr": ("learning_rate", "train/learning_rate", "train/lr"),
     "loss": ("train/loss", "train_loss", "training_loss"),
 }
+# What files of curves end in.
+_FILE = re.compile(r"\.(csv|tsv|jsonl)(\.gz)?$")
 # A curve of fewer points says nothing about its shape.
 LEAST_POINTS = 8
 # A schedule has a first and a last step.
@@ -68,11 +70,27 @@ def read_curves(folder: str | Path, sizes: Sequence[str], tell: Tell | None = No
         if not below.is_dir():
             known = sorted(each.name for each in Path(folder).glob("*/")) if Path(folder).is_dir() else []
             raise UsageError(f"{folder} has no folder {size}; {meant(size, known)}")
-        files = sorted(path for path in below.iterdir() if path.suffix in (".csv", ".jsonl"))
-        if not files:
-            raise UsageError(f"{below} has no curves: put a .csv or .jsonl file for each run into it")
-        found[size] = {path.stem: read_curve(path, tell) for path in files}
+        found[size] = {name: read_curve(path, tell) for name, path in _runs(below).items()}
     return found
+
+
+def _runs(below: Path) -> dict[str, Path]:
+    """{run: its file} of a folder. Hidden files are none of a run. UsageError for a folder without curves, and a run
+    with two files."""
+    files = sorted(each for each in below.iterdir() if _FILE.search(each.name) and not each.name.startswith("."))
+    if not files:
+        raise UsageError(f"{below} has no curves: put a .csv, .tsv or .jsonl file (or .gz of one) for each run into it")
+    found: dict[str, Path] = {}
+    for path in files:
+        other = found.setdefault(_name(path), path)
+        if other != path:
+            raise UsageError(f"{below} has two files of one run: {other.name} and {path.name}; leave one out")
+    return found
+
+
+def _name(path: Path) -> str:
+    """The run that a file is of: its name without what it ends in."""
+    return _FILE.sub("", path.name) or path.stem
 
 
 def check_distinct(sizes: Sequence[str]) -> None:
@@ -89,7 +107,7 @@ def read_curve(path: Path, tell: Tell | None = None) -> Curve:
 
     UsageError for a file without the columns, a value that is no number, too few points."""
     schedule, losses = _read(path, with_losses=True, tell=tell)
-    return Curve(schedule.steps, schedule.rates, path.stem, losses)
+    return Curve(schedule.steps, schedule.rates, _name(path), losses)
 
 
 def read_schedule(path: Path) -> Schedule:
@@ -110,10 +128,7 @@ def parameters_of(size: str) -> float:
 
 def _read(path: Path, with_losses: bool, tell: Tell | None = None) -> tuple[Schedule, Floats]:
     names = COLUMNS if with_losses else COLUMNS[:2]
-    try:
-        rows = list(_rows(path, names))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
+    rows = list(_rows(path, names))
     values = np.array(rows, np.float64).reshape(-1, len(names))
     good = np.isfinite(values).all(axis=1) & (values[:, 2] > 0 if with_losses else True)
     tell_left_out(tell, path, int((~good).sum()), len(values), "a value is missing, or the loss is not positive")
@@ -153,8 +168,8 @@ def _ascending(values: Floats) -> Floats:
 
 def _rows(path: Path, names: Sequence[str]) -> Iterator[list[float]]:
     """The values of each row of a file."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        if path.suffix == ".jsonl":
+    with opened(path) as file:
+        if path.name.removesuffix(".gz").endswith(".jsonl"):
             for line, text in enumerate(file, 1):
                 row = _json_row(text, path, line)
                 if row is not None:

@@ -4,7 +4,6 @@ Beside parameters, tokens and loss a table may say what else differs between its
 it (`final_terms.py`): total parameters or experts, experts a token, epochs or unique tokens, shares of a mixture.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from infra.errors import UsageError
 from infra.names import meant
 from trainer.scaling.curves import Floats
-from trainer.scaling.tables import TableReader, Tell, as_number, tell_left_out
+from trainer.scaling.tables import TableReader, Tell, as_number, opened, tell_left_out
 
 LEAST_RUNS = 6
 SPARSITY, EXPERTS_A_TOKEN, EPOCHS, SHARE = "sparsity", "experts_a_token", "epochs", "share:"
@@ -81,20 +80,17 @@ def read_runs(
 
     Rows in which a number is empty, none or not positive (a share: negative) are left out, which `tell` is told.
     UsageError for a column that is missing, too few runs, and numbers that contradict each other."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            names = [columns.parameters, columns.tokens, *([columns.loss] if with_losses else []), *columns.extra()]
-            reader = TableReader(path, file, [*names, *(where or {}), *(but or ())[:1]])
-            shares = _share_names(columns, reader.names, path)
-            wanted = [*names, *shares]
-            rows = [
-                [as_number(reader, cells.get(name), name) for name in wanted]
-                for _, cells in reader
-                if all(_text(cells, name) == text for name, text in (where or {}).items())
-                and (but is None or _text(cells, but[0]) != but[1])
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
+    with opened(path) as file:
+        names = [columns.parameters, columns.tokens, *([columns.loss] if with_losses else []), *columns.extra()]
+        reader = TableReader(path, file, [*names, *(where or {}), *(but or ())[:1]])
+        shares = _share_names(columns, reader.names, path)
+        wanted = [*names, *shares]
+        rows = [
+            [as_number(reader, cells.get(name), name) for name in wanted]
+            for _, cells in reader
+            if all(_text(cells, name) == text for name, text in (where or {}).items())
+            and (but is None or _text(cells, but[0]) != but[1])
+        ]
     values = np.array(rows, np.float64).reshape(-1, len(wanted))
     good = np.isfinite(values).all(axis=1)
     good &= (values[:, : len(names)] > 0).all(axis=1) & (values[:, len(names) :] >= 0).all(axis=1)

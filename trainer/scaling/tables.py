@@ -1,10 +1,14 @@
 """Cells of tables as people and programs write them: separators, sizes with a letter, and rows that are no use."""
 
 import csv
+import gzip
 import math
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from infra.errors import UsageError
 from infra.names import meant
@@ -28,6 +32,22 @@ _IN_NAMES = {
     **dict.fromkeys(("t", "trillion", "trillions"), 1e12),
     **{name: math.log(2) for name in ("bit", "bits", "bits a token", "bits/token", "bits per token")},
 }
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[TextIO]:
+    """The text of a file; one that ends in `.gz` is decompressed. UsageError where it cannot be read."""
+    try:
+        with (
+            gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8-sig", newline="") as file
+        ):
+            yield file
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} cannot be read: {error.reason} at byte {error.start}; save it as UTF-8") from None
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
 
 
 class TableReader:

@@ -23,3 +23,18 @@ def test_two_checks_at_once_are_told_as_such(tmp_path: Path) -> None:
         check(curves=tmp_path, table_file=tmp_path / "a.csv")
     with pytest.raises(UsageError, match="give --curves DIR, or --table FILE"):
         check()
+
+
+def test_options_that_would_not_be_read_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="scaling fit --curves reads no --loss: leave it out"):
+        fit(tmp_path, ["25M"], loss="train/loss")
+    with pytest.raises(UsageError, match="scaling fit --table reads no --fit:"):
+        fit(None, ["25M"], table_file=tmp_path / "a.csv")
+    with pytest.raises(UsageError, match="scaling check --curves reads no --params, --shares, --fit-below:"):
+        check(tmp_path, ["25M"], "100M", params="N", shares=["a"], fit_below="1B")
+    with pytest.raises(UsageError, match="--collapse reads no --first-steps:"):
+        check(tmp_path, ["25M"], "100M", first_steps=10, collapsed=True)
+    with pytest.raises(UsageError, match="check of 25M, which is fitted, reads no --calibrate-on:"):
+        check(tmp_path, ["25M"], "25M", calibrate_on="cosine")
+    with pytest.raises(UsageError, match="scaling check --table reads no --fit, --predict:"):
+        check(None, ["25M"], "100M", table_file=tmp_path / "a.csv", fit_below="1B")

@@ -202,6 +202,8 @@ WRONG = [
     ("[branch.a]\nwindow = 2", "has 'branch'; a file of branches has run, all, branches"),
     ("[branches.control]\nwindow = 2", "'control' is always made"),
     ("[branches.'a/b']\nwindow = 2", "branch 'a/b': a name has letters"),
+    ("[branches.a]\nmixture = { webb = 1.0 }", "branch 'a': data.mixture from step 9: .* no source 'webb'"),
+    ("[branches.a]\nmixture = { web = -1.0 }", "branch 'a': .* it must be 0 or more"),
     ("[branches]\na = 2", "branch 'a' must be a table"),
     ("[branches.a]\ndepth = 2", "branch 'a': a branch cannot override 'depth'"),
     ("[branches.a]\ndecay = { steps = 2 }", "trains 256 tokens, control 384: give it decay.steps"),

@@ -1,5 +1,6 @@
 """Curves as they are read from files."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,35 @@ def test_a_size_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) ->
         read_curves(tmp_path, ["26M"])
     with pytest.raises(UsageError, match="has no curves"):
         read_curves(tmp_path, ["25M"])
+
+
+def test_files_of_a_folder(tmp_path: Path) -> None:
+    text = HEAD + "\n".join(ROWS)
+    below = tmp_path / "25M"
+    below.mkdir()
+    written(below / "a.csv", text)
+    written(below / "b.1.tsv", text.replace(",", "\t"))
+    (below / "c.csv.gz").write_bytes(gzip.compress(text.encode()))
+    for other in ("._a.csv", "README.md", "a.png"):
+        written(below / other, "no table")
+    found = read_curves(tmp_path, ["25M"])["25M"]
+    assert [*found] == [each.name for each in found.values()] == ["a", "b.1", "c"]
+    assert all(np.array_equal(curve.losses, found["a"].losses) for curve in found.values())
+    written(below / "a.jsonl", "")
+    with pytest.raises(UsageError, match=r"two files of one run: a.csv and a.jsonl; leave one out"):
+        read_curves(tmp_path, ["25M"])
+
+
+def test_bytes_that_are_no_text_are_refused_in_one_line(tmp_path: Path) -> None:
+    whole = gzip.compress((HEAD + "\n".join(ROWS)).encode())
+    for name, body, told in (
+        ("a.csv", (HEAD + "\n".join(ROWS)).encode("utf-16"), "save it as UTF-8"),
+        ("a.csv.gz", whole[:-9], "cannot be read"),
+        ("b.csv.gz", b"step,lr,loss", "cannot be read"),
+    ):
+        (tmp_path / name).write_bytes(body)
+        with pytest.raises(UsageError, match=told):
+            read_curve(tmp_path / name)
 
 
 def test_sizes() -> None:
