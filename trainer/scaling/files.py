@@ -10,10 +10,10 @@ import numpy as np
 from infra.errors import UsageError
 from trainer.scaling.collapse import CollapsedCurve
 from trainer.scaling.curves import Floats
-from trainer.scaling.schedule_law import LawShape, ScheduleLaw
+from trainer.scaling.schedule_law import EARLY_FOLDS, LawShape, ScheduleLaw
 from trainer.scaling.sizes import SizeLaw
 
-FORMAT = "refinery-size-law/2"
+FORMAT = "refinery-size-law/3"
 _EXPONENTS = ("alpha", "c", "gamma", "p")
 _COEFFICIENTS = ("l0", "a", "b")
 _DEVIATIONS = ("l0_deviation", "a_deviation", "b_deviation")
@@ -27,6 +27,7 @@ def as_json(law: SizeLaw, collapsed: Mapping[str, CollapsedCurve] | None = None)
         {"parameters": parameters, "misfit": each.misfit, "noise": each.noise}
         | dict(zip(_COEFFICIENTS, each.linear.tolist()))
         | dict(zip(_DEVIATIONS, each.deviations.tolist()))
+        | {"early": list(each.early)}
         for parameters, each in zip(law.parameters.tolist(), law.laws)
     ]
     curves = {name: curve.as_json() for name, curve in (collapsed or {}).items()}
@@ -45,7 +46,9 @@ def read_law(path: Path) -> SizeLaw:
                 shape,
                 _numbers(each, _COEFFICIENTS),
                 _numbers(each, _DEVIATIONS),
-                *_numbers(each, ("misfit", "noise")).tolist(),
+                float(_numbers(each, ("misfit",))[0]),
+                float(_numbers(each, ("noise",))[0]),
+                _early(each["early"]),
             )
             for each in found["sizes"]
         ]
@@ -64,8 +67,13 @@ def read_collapses(path: Path) -> dict[str, CollapsedCurve]:
         raise UsageError(f"{path} is no law that `refinery scaling fit --out` wrote: {error}") from None
 
 
-def _numbers(found: Any, names: tuple[str, ...]) -> Floats:
+def _early(found: Any) -> tuple[float, ...]:
+    values = _numbers(dict(zip(EARLY_FOLDS, found, strict=True)), EARLY_FOLDS)
+    return tuple(values.tolist())
+
+
+def _numbers(found: Any, names: tuple[Any, ...]) -> Floats:
     values = np.array([float(found[name]) for name in names])
     if not np.isfinite(values).all() or np.any(values < 0):
-        raise ValueError(f"{', '.join(names)} must be numbers, none below 0")
+        raise ValueError(f"{', '.join(map(str, names))} must be numbers, none below 0")
     return values

@@ -39,6 +39,8 @@ INDEPENDENT = 12
 LEAST_ERROR = 5e-4
 # One run tells little of others: half of their band is so many times its misfit.
 _OF_ONE_RUN = 12.0
+# E-folds of steps from the end of the warm-up on.
+EARLY_FOLDS = (0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 # Points of a curve that are compared in a fit.
 _FITTED = 200
 # A step of the rate by more than this part of it is taken as a jump at the step of the later rate.
@@ -81,13 +83,14 @@ class LawShape:
 class ScheduleLaw:
     """The law of one model size. `linear`: L0, A, B; `deviations`: their standard deviations, by how well the curves
     tell them; `misfit`: the mean absolute error on what it was fitted on, nats; `noise`: the standard deviation of the
-    loss around a smooth curve."""
+    loss around a smooth curve; `early`: the misfit within the first EARLY_FOLDS of what it was fitted on."""
 
     shape: LawShape
     linear: Floats
     deviations: Floats
     misfit: float
     noise: float
+    early: tuple[float, ...] = (0.0,) * len(EARLY_FOLDS)
 
     def losses(self, schedule: Schedule) -> Floats:
         """The predicted loss at each step of a schedule: (points,), nats a token."""
@@ -125,9 +128,25 @@ def fit_laws(sizes: Sequence[Sequence[Curve]]) -> list[ScheduleLaw]:
     shape = LawShape(found, peak)
     misfits = [float(np.mean(np.abs(error * loss))) for (_, error), loss in zip(solved(found), losses)]
     return [
-        ScheduleLaw(shape, linear, _deviations(shape, curves, misfit, each), misfit, each)
+        ScheduleLaw(
+            shape, linear, _deviations(shape, curves, misfit, each), misfit, each, _early(shape, linear, curves)
+        )
         for (linear, _), curves, misfit, each in zip(solved(found), fitted, misfits, noise)
     ]
+
+
+def _early(shape: LawShape, linear: Floats, curves: Sequence[Curve]) -> tuple[float, ...]:
+    """The mean absolute error within so many first e-folds of each curve, the mean over curves, nats."""
+    errors = [np.abs(shape.basis(curve) @ linear - curve.losses) for curve in curves]
+    folds = [np.log(np.maximum(curve.steps, 1.0) / max(float(curve.steps[0]), 1.0)) for curve in curves]
+    return tuple(
+        float(np.mean([error[fold <= until].mean() for error, fold in zip(errors, folds)])) for until in EARLY_FOLDS
+    )
+
+
+def folds_of(curve: Curve) -> float:
+    """E-folds of steps that a curve has."""
+    return float(np.log(curve.steps[-1] / max(float(curve.steps[0]), 1.0)))
 
 
 def _deviations(shape: LawShape, curves: Sequence[Curve], misfit: float, noise: float) -> Floats:

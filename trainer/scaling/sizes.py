@@ -18,7 +18,16 @@ import numpy as np
 
 from infra.errors import UsageError
 from trainer.scaling.curves import Curve, Floats, Schedule, parameters_of
-from trainer.scaling.schedule_law import INDEPENDENT, LEAST_ERROR, LawShape, ScheduleLaw, after_warm_up, fit_laws
+from trainer.scaling.schedule_law import (
+    EARLY_FOLDS,
+    INDEPENDENT,
+    LEAST_ERROR,
+    LawShape,
+    ScheduleLaw,
+    after_warm_up,
+    fit_laws,
+    folds_of,
+)
 
 # e: published laws have .34 (Chinchilla), runs at one learning rate .1 to .4 (misfitting).
 EXPONENT, EXPONENT_DEVIATION = 0.25, 0.1
@@ -34,6 +43,10 @@ _OWN_DEVIATION = 0.01
 _OWN_EXPONENT = 0.1
 # An asymptote under this share of L0 + A is none that the curves tell.
 _SHORT = 0.05
+# Errors of a law last for long parts of a run, in logarithms of steps: its independent points in an e-fold.
+A_FOLD = 5.0
+# How much more than the small sizes in that part. By the bands of runs seen for 200 to 8,000 steps (docs/scaling.md).
+EARLY_POWER = 1.5
 # Standard deviations of 80 % of a normal distribution on both sides.
 _BAND = 1.2816
 
@@ -74,19 +87,37 @@ class SizeLaw:
 
     def of(self, parameters: float, seen: Sequence[Curve] = ()) -> "ForecastLaw":
         """The law of a model of so many parameters; `seen`: its curves so far, of any schedules."""
-        mean, covariance = self._prior(parameters)
+        prior = self._prior(parameters)
         # a mean absolute error, as a standard deviation; the misfit on a run that was not fitted is larger
         deviation = max(1.25 * 1.2 * self.misfit, LEAST_ERROR * float(self.laws[-1].linear[:2].sum()))
-        fall = float(mean[1])
+        late = [*map(after_warm_up, seen)]
+        mean, _ = self._posterior(prior, [(curve, deviation, float(INDEPENDENT)) for curve in late])
+        # a law explains the beginning of a run least, and what it is off there lasts: the band takes it for less
+        doubtful = [(curve, deviation * self._early(curve), A_FOLD * folds_of(curve)) for curve in late]
+        _, covariance = self._posterior(prior, doubtful)
+        return ForecastLaw(self.shape, mean, covariance, deviation, float(prior[0][1]))
+
+    def _early(self, curve: Curve) -> float:
+        """By what factor a run that was seen in part is taken to be off the law, as far as the small sizes are off it
+        more in that part than they are as a whole; at least 1."""
+        early = max(float(np.interp(folds_of(curve), EARLY_FOLDS, law.early)) for law in self.laws)
+        return float(max(1.0, early / max(self.misfit, 1e-9)) ** EARLY_POWER)
+
+    def _posterior(
+        self, prior: tuple[Floats, Floats], seen: Sequence[tuple[Curve, float, float]]
+    ) -> tuple[Floats, Floats]:
+        """Mean and covariance of the coefficients given curves that were seen, how far their points are off the law,
+        and as how many independent ones they count."""
+        mean, covariance = prior
         precision = np.linalg.inv(covariance)
         right = precision @ mean
-        for curve in map(after_warm_up, seen):
-            basis = own_basis(self.shape, curve, fall)
-            weight = min(INDEPENDENT, curve.steps.size) / curve.steps.size / deviation**2
+        for curve, deviation, points in seen:
+            basis = own_basis(self.shape, curve, float(mean[1]))
+            weight = min(max(points, 1.0), INDEPENDENT, curve.steps.size) / curve.steps.size / deviation**2
             precision = precision + weight * basis.T @ basis
             right = right + weight * basis.T @ curve.losses
         covariance = np.linalg.inv(precision)
-        return ForecastLaw(self.shape, covariance @ right, covariance, deviation, fall)
+        return covariance @ right, covariance
 
     def _prior(self, parameters: float) -> tuple[Floats, Floats]:
         """Mean and covariance of (L0, A, B, change of log α) of a model of so many parameters, of what the small sizes

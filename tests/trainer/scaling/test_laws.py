@@ -81,6 +81,22 @@ def test_a_larger_size_before_the_run_with_its_first_steps_and_with_a_run() -> N
     assert widths[0] > widths[1] > widths[2]
 
 
+@pytest.mark.parametrize(("seen_until", "odd_loss"), [(900, 0.12), (2500, 0.06)])
+def test_the_beginning_of_a_run_that_no_law_explains_does_not_narrow_the_band(seen_until: int, odd_loss: float) -> None:
+    """All runs begin with a loss that the law does not have, the small ones too."""
+
+    def odd(name: str, parameters: float) -> Curve:
+        made = curve(name, parameters)
+        return Curve(made.steps, made.rates, name, made.losses + odd_loss * np.exp(-(made.steps - 500) / 400))
+
+    law = fit_sizes({size: {name: odd(name, SIZES[size]) for name in schedules()} for size in ("25M", "100M")})
+    whole = odd("constant", 400e6)
+    forecast = law.of(400e6, [whole.until(seen_until)]).forecast(whole)
+    rest = whole.steps > seen_until
+    held = (forecast.low <= whole.losses) & (whole.losses <= forecast.high)
+    assert held[rest].mean() > 0.7
+
+
 def test_three_sizes_tell_the_exponent() -> None:
     """Without a run of the large model: the asymptote is known of the sizes alone."""
     sizes = {size: {name: curve(name, n) for name in schedules()} for size, n in SIZES.items()}
