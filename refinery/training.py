@@ -163,7 +163,7 @@ def evaluate_grid(
 ) -> dict[str, Any]:
     """Measures bits per byte on held-out distributions, beside what xz reaches on each.
 
-    grid: a .toml or .json file that names them, or a folder of texts. training: what was trained on, a dataset of
+    grid: a .toml or .json file that names them, or a folder of JSON lines. training: what was trained on, a dataset of
     tokens or documents or files of texts; it gives each distribution its distance, and marks those that it has too.
     out: a folder for the answer (grid.json) and its picture (grid.svg). k and policy: as `evaluate` has them.
     """

@@ -23,6 +23,7 @@ from trainer.cache import kv_bytes_per_token
 from trainer.checkpoint import Checkpoint, latest_checkpoint
 from trainer.data.loader import evaluation_batches
 from trainer.data.pack import PADDING
+from trainer.data.parts import parts_of
 from trainer.data.tokens import TOKENIZER_FILE, TokenDataset
 from trainer.device import choose_device, reproducible
 from trainer.loss import token_losses
@@ -48,9 +49,9 @@ def evaluate(
     Evaluates at each k in `k` (experts per token; default `top_k.full_k`). With a `policy` other than "fixed" (see
     `policy_file`) each k is the most experts that a token may use.
 
-    Returns the results of the first k at the top level, those of every k in `by_k`, and the unigram model and gzip in
-    `baselines`. UsageError for a changed checkpoint, an unreadable dataset, one with another tokenizer, or a policy
-    that the model cannot have.
+    Returns the results of the first k at the top level, those of every k in `by_k`, the unigram model and gzip in
+    `baselines`, and in `trained_on` whether the checkpoint was trained on this very dataset. UsageError for a changed
+    checkpoint, an unreadable dataset, one with another tokenizer, or a policy that the model cannot have.
     """
     read = latest_checkpoint(checkpoint)
     config, place = read.config, choose_device(device)
@@ -72,6 +73,7 @@ def evaluate(
         "tokens": int(dataset.documents.lengths.sum(dtype=np.int64)),
         "checkpoint": read.sha256,
         "data": dataset.ref.manifest_sha256,
+        "trained_on": was_trained_on(read, dataset),
     }
 
 
@@ -198,6 +200,12 @@ def baselines(dataset: TokenDataset, token_counts_V: Tensor) -> dict[str, Any]:
             "overall": gzip_bits_per_byte(contents),
         },
     }
+
+
+def was_trained_on(checkpoint: Checkpoint, dataset: TokenDataset) -> bool:
+    """Whether any part of the checkpoint's training read this dataset, so that what it measures on it is no measure of
+    new text."""
+    return any(part.data == dataset.ref.manifest_sha256 for part in parts_of(checkpoint.header["state"]))
 
 
 def open_dataset(checkpoint: Checkpoint, data: Path) -> TokenDataset:

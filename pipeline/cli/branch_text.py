@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.cli.train_text import amount
+from pipeline.cli.train_text import TRAINED_ON, amount
 from pipeline.text_table import table
 
 
@@ -32,6 +32,8 @@ def comparison_text(answer: Mapping[str, Any]) -> str:
     parts.append(cost_text(answer["cost"]))
     if "second" in answer:
         parts.append(second_text(answer["second"]))
+    if answer.get("trained_on"):
+        parts.append(TRAINED_ON)
     return "\n".join(parts)
 
 

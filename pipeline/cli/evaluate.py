@@ -24,7 +24,8 @@ def evaluate(
     checkpoint: Checkpoint,
     data: Annotated[Path | None, typer.Option("--data", help="A held-out tokens dataset: by domain.")] = None,
     grid: Annotated[
-        Path | None, typer.Option("--grid", help="Held-out distributions: a .toml or .json file, or a folder of texts.")
+        Path | None,
+        typer.Option("--grid", help="Held-out distributions: a .toml or .json file, or a folder of JSON lines."),
     ] = None,
     training: Annotated[
         list[str] | None,

@@ -10,6 +10,9 @@ MEASURE = "bits per byte"
 GROUPS = ("overall", "iq", "eq")
 
 
+TRAINED_ON = "warning: the model was trained on this dataset, so these are no measures of text that is new to it"
+
+
 def evaluation_text(answer: Mapping[str, Any]) -> str:
     """A row for all text, one for each group and domain; a column for each k and each baseline."""
     results: dict[str, Mapping[str, Any]] = {
@@ -30,7 +33,8 @@ def evaluation_text(answer: Mapping[str, Any]) -> str:
     rows.append({MEASURE: "largest load / mean load"} | loads)
     size = f"{answer['documents']:,} documents, {answer['bytes']:,} bytes, {answer['tokens']:,} tokens"
     cache = f"{answer['kv_bytes_per_token']:,.0f} bytes of KV cache per token; checkpoint {answer['checkpoint']}"
-    return f"{table(rows, [MEASURE, *results])}\n{size}\n{cache}"
+    warning = f"\n{TRAINED_ON}" if answer.get("trained_on") else ""
+    return f"{table(rows, [MEASURE, *results])}\n{size}\n{cache}{warning}"
 
 
 def _mean(values: Sequence[float] | None) -> float | None:

@@ -24,7 +24,7 @@ from trainer.branches.paired import Flags, Floats, PairedDifferences, paired_dif
 from trainer.checkpoint import Checkpoint, read_checkpoint
 from trainer.data.tokens import TokenDataset
 from trainer.device import choose_device, reproducible
-from trainer.evaluate import EQ, IQ, measure, open_dataset
+from trainer.evaluate import EQ, IQ, measure, open_dataset, was_trained_on
 from trainer.formulas import expected_k, training_flops
 from trainer.policies import KPolicy, check_policy
 from trainer.run_files import checkpoints_of
@@ -105,6 +105,7 @@ def compared(branches: BranchSet, data: Path, k: int | None, device: str) -> dic
         "trunk": record["trunk"],
         "step": record["step"],
         "data": dataset.ref.manifest_sha256,
+        "trained_on": any(was_trained_on(each, dataset) for each in branches.checkpoints.values()),
         "documents": len(dataset.documents),
         "held_out_tokens": tokens,
         "level": LEVEL,

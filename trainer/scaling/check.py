@@ -151,12 +151,11 @@ def scored(found: Mapping[str, Scored], by_point: bool = False) -> dict[str, Any
     return rounded | {"by_run": rows}
 
 
-def _row(each: Scored) -> dict[str, float]:
+def _row(each: Scored) -> dict[str, Any]:
     error = each.predicted - each.losses
     relative = np.abs(error / each.losses)
     inside = (each.low <= each.losses) & (each.losses <= each.high)
     values = {
-        "points": error.size,
         "mae": np.mean(np.abs(error)),
         "bias": np.mean(error),
         "relative": np.mean(relative),
@@ -165,7 +164,7 @@ def _row(each: Scored) -> dict[str, float]:
         "last": each.losses[-1],
         "last_predicted": each.predicted[-1],
     }
-    return {name: round(float(value), 6) for name, value in values.items()}
+    return {"points": error.size} | {name: round(float(value), 6) for name, value in values.items()}
 
 
 def _of_fitted(law: ScheduleLaw, curve: Curve, half_band: float) -> Scored:

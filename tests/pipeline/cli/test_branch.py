@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pipeline.cli.branch_text import comparison_text
+from pipeline.cli.train_text import TRAINED_ON
 from pipeline.report.differences import differences_drawing
 from tests.pipeline.command import answer, refinery
 from tests.trainer.conftest import documents, train_tokenizer, write_config, write_tokens
@@ -38,6 +39,7 @@ def test_a_file_is_grown_and_compared(root: Path) -> None:
     assert grown["grown"]["control"]["overrides"] == {} and grown["branches"]["web"]["tokens"] == 128
     told = refinery("branch", "compare", out, "--data", root / "held-out")
     assert "cost: 768 tokens, 1.50 runs instead of 3 (1.54 thousand tokens)" in told and "the control" in told
+    assert TRAINED_ON not in told and TRAINED_ON in refinery("branch", "compare", out, "--data", root / "tokens")
     compared = answer("branch", "compare", out, "--data", root / "held-out", "--second", out)
     assert compared["second"]["spearman"] == 1.0 and compared["second"]["flipped_pairs"] == []
     assert json.loads((out / "branch-comparison.json").read_bytes()) == compared

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli.train_text import TRAINED_ON
 from tests.files import write_rows
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.recipe_texts import judge, recipe, stage
@@ -48,6 +49,12 @@ def test_a_grid_is_told_and_kept(root: Path) -> None:
     assert found["model"]["step"] == 3 and found["training"]["documents"] == 60
     assert found["training"]["is_the_models"] and "another dataset" not in told
     assert (root / "metric" / "grid.svg").read_text().startswith("<svg")
+
+
+def test_what_was_trained_on_is_told_to_be_no_measure_of_new_text(root: Path) -> None:
+    words = ("evaluate", "--checkpoint", root / "run", "--data")
+    assert TRAINED_ON in refinery(*words, root / "tokens") and TRAINED_ON not in refinery(*words, root / "held-out")
+    assert [answer(*words, root / each)["trained_on"] for each in ("tokens", "held-out")] == [True, False]
 
 
 def test_distances_from_another_text_than_the_models_are_told(root: Path) -> None:
