@@ -25,10 +25,19 @@ COLUMNS = ("step", "lr", "loss")
 # Names of the same in a log of `train`, and in other programs' tables.
 _IN_LOG = {"step": "step", "lr": "learning_rate", "loss": "loss"}
 _OTHERS = {
-    "step": ("steps", "_step", "global_step", "train/global_step", "iteration", "iterations", "iter"),
-    "lr": ("learning_rate", "train/learning_rate", "train/lr"),
-    "loss": ("train/loss", "train_loss", "training_loss"),
-}
+    "step": (
+        "steps", "_step", "global_step", "train/global_step", "trainer/global_step", "train/step", "iteration",
+        "iterations", "iter",
+    ),
+    "lr": (
+        "learning_rate", "train/learning_rate", "train/lr", "lr/group0", "lr/group_0", "optim/lr", "optimizer/lr",
+        "optim/learning_rate", "lr-adamw", "lr-adam",
+    ),
+    "loss": (
+        "train/loss", "train_loss", "training_loss", "loss/train", "lm_loss", "train/lm_loss", "train/ce_loss",
+        "train/crossentropyloss", "train/cross_entropy", "train/cross_entropy_loss", "cross_entropy_loss",
+    ),
+}  # fmt: skip
 # What files of curves end in.
 _FILE = re.compile(r"\.(csv|tsv|jsonl)(\.gz)?$")
 # A curve of fewer points says nothing about its shape.

@@ -32,6 +32,14 @@ _IN_NAMES = {
     **dict.fromkeys(("t", "trillion", "trillions"), 1e12),
     **{name: math.log(2) for name in ("bit", "bits", "bits a token", "bits/token", "bits per token")},
 }
+# Units of losses that are no multiple of nats a token, and what to do.
+_OTHER_MEASURES = {
+    **dict.fromkeys(("ppl", "perplexity"), "the natural logarithm of it"),
+    **dict.fromkeys(
+        ("bits per byte", "bits/byte", "bpb", "bits per character", "bits/character", "bpc"),
+        "which are bits a byte times ln 2 and the bytes of a token",
+    ),
+}
 
 
 @contextmanager
@@ -74,13 +82,14 @@ class TableReader:
         self._factors: dict[str, float] = {}
         for name in columns:
             place = self._place(name, (others or {}).get(name, ()))
-            self._factors[name] = _factor(self.names[place])
+            self._factors[name] = self._factor(self.names[place])
             self.names[place] = name
         self._reader = csv.reader(first, delimiter=self.separator)
 
     def _place(self, name: str, others: Sequence[str]) -> int:
         """Where the column is."""
-        plain = [_plain(each) for each in self.names]
+        # of `RUN - NAME`, as Weights & Biases exports it, the name
+        plain = [_plain(each.rpartition(" - ")[2]) for each in self.names]
         exact = [i for i, each in enumerate(self.names) if each == name]
         for found in (exact, *([i for i, each in enumerate(plain) if each == _plain(one)] for one in (name, *others))):
             if len(found) > 1:
@@ -89,6 +98,14 @@ class TableReader:
             if found:
                 return found[0]
         raise UsageError(f"{self._path} has no column {name!r}; {meant(name, self.names)}")
+
+    def _factor(self, column: str) -> float:
+        """What a number of a column counts, by the unit in its name. UsageError for one that is no multiple of ours."""
+        found = _UNIT.search(column)
+        unit = found[1].strip().casefold() if found else ""
+        if unit in _OTHER_MEASURES:
+            raise UsageError(f"{self._path}: {column!r} is in {unit}: give nats a token, {_OTHER_MEASURES[unit]}")
+        return _IN_NAMES.get(unit, 1.0)
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
         """(line number, {column: text}) of each row that is not empty. UsageError for a row with more cells than there
@@ -129,12 +146,6 @@ def number_of(text: str, decimal_comma: bool = False) -> float:
 def _plain(name: str) -> str:
     """A column's name without its unit, in small letters, words parted by one space."""
     return " ".join(re.split(r"[\s_\-]+", _UNIT.sub("", name).strip().casefold()))
-
-
-def _factor(name: str) -> float:
-    """What a number of a column counts, by the unit in its name."""
-    unit = _UNIT.search(name)
-    return _IN_NAMES.get(unit[1].strip().casefold(), 1.0) if unit else 1.0
 
 
 def tell_left_out(tell: Tell | None, path: Path, left_out: int, rows: int, why: str) -> None:

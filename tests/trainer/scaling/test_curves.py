@@ -106,12 +106,21 @@ def test_of_a_resumed_run_the_later_rows_count(tmp_path: Path) -> None:
         ("sep=,\r\n_step,train/learning_rate,train/loss", 1.0),
         ("global_step,LR,loss [bits]", 0.6931471805599453),
         ("iter [K],lr,train_loss", 1.0),
+        ("Step,lr/group0,train/lm_loss", 1.0),
+        ("Step,a-run - train/lr,a-run - train/loss", 1.0),
     ],
 )
 def test_columns_of_other_programs(tmp_path: Path, head: str, times: float) -> None:
     curve = read_curve(written(tmp_path / "a.csv", head + "\r\n" + "\r\n".join(ROWS)))
     assert curve.steps.tolist() == [(1000 if "[K]" in head else 1) * step for step in range(1, 13)]
     assert curve.losses.tolist() == pytest.approx([times * (4 - step / 100) for step in range(1, 13)])
+
+
+@pytest.mark.parametrize(("unit", "told"), [("ppl", "the natural logarithm"), ("bits per byte", "bytes of a token")])
+def test_a_loss_in_another_measure_is_refused(tmp_path: Path, unit: str, told: str) -> None:
+    path = written(tmp_path / "a.csv", f"step,lr,loss ({unit})\n" + "\n".join(ROWS))
+    with pytest.raises(UsageError, match=rf"is in {unit}: give nats a token, .*{told}"):
+        read_curve(path)
 
 
 def test_a_unit_in_a_name_counts_where_the_cell_has_none(tmp_path: Path) -> None:
