@@ -92,7 +92,9 @@ def quiet_ranks() -> Iterator[None]:
         sys.exit(INTERRUPTED)
     except RefineryError as error:
         hand_on(Path(file), error)
-        if isinstance(error, RankLost):
+        # a mistake that all ranks find is told by the first one of a machine, which must end before the others
+        told_elsewhere = not ours and isinstance(error, UsageError) and os.environ.get("LOCAL_RANK", "0") != "0"
+        if isinstance(error, RankLost) or told_elsewhere:
             with suppress(KeyboardInterrupt):
                 time.sleep(WAIT)
         elif not ours:
