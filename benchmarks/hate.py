@@ -41,7 +41,11 @@ LEAST, MOST = 30, 300  # words of a thread
 MEASURED = 80  # words of a thread that is measured
 LEAST_HATE = 0.25  # of the posts of a thread that is hateful
 # The weight of a collection's hateful threads is 1 of all collections; of other threads, pages and clean texts:
-OF_NONE, OF_PAGES, OF_CLEAN = 0.15, 1.2, 0.65
+OF_NONE, OF_PAGES = 0.15, 1.2
+OF_CLEAN, OF_CLEAN_IN = 0.65, {"en": 4.0}
+# So many words that most pages and clean texts have count half: else "I", "they" and "you" tell people who speak, in
+# plays and novels too, from pages.
+COMMON, OF_COMMON = {"en": 300}, 0.5
 PAGES = ("pages", "web", "judged")
 MOST_CHARS = 3000
 # A collection of few posts gives threads in several orders.
@@ -158,14 +162,21 @@ def half(source: str) -> int:
     return hashlib.sha256(source.encode()).digest()[0] % 2
 
 
-def fit(rows: Sequence[JudgedText]) -> FittedWeights:
+def commonest(rows: Sequence[JudgedText], language: str) -> frozenset[str]:
+    """The words that most pages and clean texts have, of languages whose commonest words count half."""
+    spread = Counter(word for row in rows if row.side in ("page", "clean") for word in row.counts)
+    return frozenset(sorted(spread, key=lambda word: (-spread[word], word))[: COMMON.get(language, 0)])
+
+
+def fit(rows: Sequence[JudgedText], language: str, halved: frozenset[str]) -> FittedWeights:
     """A logistic regression over the words of those rows; half of the words are those that most texts have, half those
-    that hateful threads have, each collection alike."""
+    that hateful threads have, each collection alike. The words in `halved` count half."""
     from sklearn.linear_model import LogisticRegression
 
     collections = {row.source for row in rows if row.side == "hate"}
     groups = Counter((row.side, row.source if row.side in ("hate", "none") else "") for row in rows)
-    of_side = {"hate": 1 / len(collections), "none": OF_NONE / len(collections), "page": OF_PAGES, "clean": OF_CLEAN}
+    of_side = {"hate": 1 / len(collections), "page": OF_PAGES}
+    of_side |= {"none": OF_NONE / len(collections), "clean": OF_CLEAN_IN.get(language, OF_CLEAN)}
     weights = np.array([
         of_side[row.side] / groups[row.side, row.source if row.side in ("hate", "none") else ""] for row in rows
     ])  # fmt: skip
@@ -179,7 +190,9 @@ def fit(rows: Sequence[JudgedText]) -> FittedWeights:
     common = sorted(known, key=lambda word: (-spread[word], word))[: WORDS // 2]
     of_hate = sorted(known, key=lambda word: (-hateful[word], word))[: WORDS // 2]
     idf = {
-        word: round(float(np.log((1 + len(rows)) / (1 + spread[word]))) + 1, DIGITS)
+        word: round(
+            (float(np.log((1 + len(rows)) / (1 + spread[word]))) + 1) * (OF_COMMON if word in halved else 1), DIGITS
+        )
         for word in sorted({*common, *of_hate})
     }
     model = LogisticRegression(C=STRENGTH, max_iter=2000, tol=1e-6)
@@ -188,10 +201,10 @@ def fit(rows: Sequence[JudgedText]) -> FittedWeights:
     return FittedWeights(idf, np.round(model.coef_[0], DIGITS), float(model.intercept_[0]))
 
 
-def measured(rows: Sequence[JudgedText], source: str) -> dict[str, Any]:
+def measured(rows: Sequence[JudgedText], source: str, language: str, halved: frozenset[str]) -> dict[str, Any]:
     """How well threads of the collection `source` are told from pages by a table that has seen neither."""
     others = [row for row in rows if row.source != source]
-    fitted = fit([row for row in others if row.side in ("hate", "none") or half(row.source) == 0])
+    fitted = fit([r for r in others if r.side in ("hate", "none") or half(r.source) == 0], language, halved)
     apart = [row for row in rows if row.side in ("page", "clean") and half(row.source) == 1]
     pages = fitted.margins([row for row in apart if row.side == "page"])
     clean = fitted.margins([row for row in apart if row.side == "clean"])
@@ -207,24 +220,27 @@ def measured(rows: Sequence[JudgedText], source: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def shifted(rows: Sequence[JudgedText]) -> tuple[FittedWeights, float]:
+def shifted(rows: Sequence[JudgedText], language: str, halved: frozenset[str]) -> tuple[FittedWeights, float]:
     """The table of all rows, and the margin that one page in ONE_IN has, each half scored by a table of the other."""
     held_out: list[float] = []
     for part in (0, 1):
-        fitted = fit([row for row in rows if row.side in ("hate", "none") or half(row.source) == part])
+        fitted = fit([r for r in rows if r.side in ("hate", "none") or half(r.source) == part], language, halved)
         held_out += fitted.margins([r for r in rows if r.side == "page" and half(r.source) != part]).tolist()
-    return fit(rows), float(np.quantile(held_out, 1 - 1 / ONE_IN))
+    return fit(rows, language, halved), float(np.quantile(held_out, 1 - 1 / ONE_IN))
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     rows = read(args)
+    halved = commonest(rows, args.language)
     collections = sorted({row.source for row in rows if row.side == "hate"})
     found: dict[str, Any] = {
         "texts": dict(Counter(row.side for row in rows)),
-        "held_out": [measured(rows, source) for source in collections] if len(collections) > 1 else [],
+        "held_out": [measured(rows, source, args.language, halved) for source in collections]
+        if len(collections) > 1
+        else [],
     }
     if args.out:
-        fitted, bound = shifted(rows)
+        fitted, bound = shifted(rows, args.language, halved)
         weights = fitted.weights.tolist()
         made = WordTable(
             {COLUMN: round(fitted.intercept - bound, DIGITS)}, [*fitted.idf], [*fitted.idf.values()], [weights]

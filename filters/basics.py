@@ -9,9 +9,11 @@ from functools import partial
 import numpy as np
 
 from filters.characters import ALNUM, ALPHA, BROKEN, DIGIT, PUNCTUATION, SPACE, SYMBOL, TERMINAL, UPPER
-from filters.repeats import distinct_fraction, entropy
+from filters.repeats import distinct_fraction, entropy, extra_copies
 from filters.signal import Signal
 from filters.view import View
+
+_FENCE = ord("`")
 
 
 def characters(view: View) -> float:
@@ -28,6 +30,17 @@ def tokens(view: View) -> float:
 
 def lines(view: View) -> float:
     return len(view.filled_lines)
+
+
+def repeated_line_fraction(view: View) -> float | None:
+    """Share of the filled lines that repeat an earlier one and have two letters or more: closing brackets, rules, and
+    the marks around formulas and code are repeated in any text that has them."""
+    filled = view.filled_lines
+    if not len(filled):
+        return None
+    fence = view.codes.take(filled.start) == _FENCE
+    worded = filled.where((view.counts(ALPHA, filled) >= 2) & ~fence)
+    return int(np.count_nonzero(extra_copies(view.hashes(worded)))) / len(filled)
 
 
 def paragraphs(view: View) -> float:
@@ -109,6 +122,13 @@ SIGNALS = (
     Signal("words", words, 60, RPV2 + " rps_doc_word_count", "0 and up; Chinese: a segmenter's; Kana: characters"),
     Signal("tokens", tokens, 60, "", "words and marks; 0 and up"),
     Signal("lines", lines, 15, "", "lines that are not blank; 0 and up"),
+    Signal(
+        "repeated_line_fraction",
+        repeated_line_fraction,
+        20,
+        "",
+        "filled lines of two letters and more, 0..1; repetitive",
+    ),
     Signal("paragraphs", paragraphs, 15, "", "pieces between two newlines or more; 0 and up"),
     Signal("sentences", sentences, 60, RPV2 + " rps_doc_num_sentences", "sentences; 0 and up"),
     Signal("mean_word_length", mean_word_length, 3, RPV2, "characters per word; 1 and up"),

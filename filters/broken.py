@@ -73,17 +73,24 @@ def script_remnant_rate(view: View) -> float | None:
 
 
 def boilerplate_rate(view: View) -> float | None:
-    return 100.0 * _boilerplate(view.lower) / len(view.words) if len(view.words) else None
+    return 100.0 * len(view.once(_boilerplate)) / len(view.words) if len(view.words) else None
 
 
-def _boilerplate(text: str) -> int:
-    """How often _BOILERPLATE is found: matched only where one of its beginnings stands, which takes less time."""
+def boilerplate_kinds_rate(view: View) -> float | None:
+    """Each phrase counts once: a recipe for cookies, or a page on logging in, repeats the one that it is about."""
+    return 100.0 * len({*view.once(_boilerplate)}) / len(view.words) if len(view.words) else None
+
+
+def _boilerplate(view: View) -> list[str]:
+    """What _BOILERPLATE finds: matched only where one of its beginnings stands, which takes less time."""
+    text = view.lower
     places = sorted(at for begin in _BOILERPLATE_BEGINS for at in _places(text, begin))
-    count = end = 0
+    found, end = [], 0
     for place in places:
         if place >= end and (match := _BOILERPLATE.match(text, place)):
-            count, end = count + 1, match.end()
-    return count
+            found.append(match[0])
+            end = match.end()
+    return found
 
 
 def _places(text: str, piece: str) -> Iterator[int]:
@@ -150,6 +157,7 @@ SIGNALS = (
     Signal("soup_fraction", soup_fraction, 25, _OURS, "visible characters in symbol soup, 0..1; prose is under .05"),
     Signal("script_remnant_rate", script_remnant_rate, 300, _OURS, "per 100 words; prose is near 0"),
     Signal("boilerplate_rate", boilerplate_rate, 400, _OURS, "phrases of page furniture per 100 words; prose < 1"),
+    Signal("boilerplate_kinds_rate", boilerplate_kinds_rate, 5, _OURS, "different ones of them per 100 words"),
     Signal("short_line_fraction", short_line_fraction, 10, _OURS, "lines of <= 3 words, 0..1; high = list, menu"),
     Signal("navigation_fraction", navigation_fraction, 12, _OURS, "words in menu-like lines, 0..1; prose is near 0"),
     Signal("incomplete_ending", incomplete_ending, 10, _OURS, "1 = the text breaks off, 0 = it ends a sentence"),

@@ -19,6 +19,7 @@ FUNCTION_CHARACTERS = "的了是在和不有我这他也就与对为以"
 # Ends of a line of prose: a sentence end, or the quotation mark or bracket after one.
 TERMINALS = "。！？…；：”」』）!?"
 _FULL_WIDTH_MARKS = "，。、；：？！"
+_HALF_WIDTH_MARKS = ",.;:?!"
 
 
 def function_character_fraction(view: View) -> float | None:
@@ -28,6 +29,15 @@ def function_character_fraction(view: View) -> float | None:
 def full_width_mark_ratio(view: View) -> float | None:
     """Full-width marks per Han character: prose has one in 7 to 15; keyword soup and word lists have almost none."""
     return _of_han(view, _FULL_WIDTH_MARKS)
+
+
+def mark_ratio(view: View) -> float | None:
+    """The same with half-width marks that follow a Han character, as some write who write on programming."""
+    han = _han(view)
+    if not han:
+        return None
+    half_width = np.isin(view.codes[1:], code_points(_HALF_WIDTH_MARKS)) & (view.flags[:-1] & ALONE != 0)
+    return (sum(map(view.text.count, _FULL_WIDTH_MARKS)) + int(np.count_nonzero(half_width))) / han
 
 
 def terminal_line_fraction(view: View) -> float | None:
@@ -83,6 +93,7 @@ _OURS = "ours; measured on Chinese articles and verse"
 SIGNALS = (
     Signal("chinese_function_character_fraction", function_character_fraction, 30, _OURS, "of Han, 0..1; low = list"),
     Signal("chinese_full_width_mark_ratio", full_width_mark_ratio, 20, _OURS, "per Han character; low = list or soup"),
+    Signal("chinese_mark_ratio", mark_ratio, 40, _OURS, "per Han character, half-width marks too; low = list or soup"),
     Signal("chinese_terminal_line_fraction", terminal_line_fraction, 15, _OURS, "filled lines, 0..1; low = list, menu"),
     Signal(
         "chinese_characters_per_line", characters_per_line, 5, _OURS, "characters per filled line; low = list, menu"
