@@ -50,10 +50,23 @@ def value(text: str, name: str, language: str = "en") -> float | None:
         ("it breaks of", {"incomplete_ending": 1}),
         ('He said "yes."', {"incomplete_ending": 0}),
         ("And then...", {"incomplete_ending": 1}),
+        (
+            "Log in here. Log in there, or read more of a text that has seventeen of them",
+            {"boilerplate_rate": 300 / 17, "boilerplate_kinds_rate": 200 / 17},
+        ),
+        (
+            "\\[\nx = y\n\\]\n\\[\nx = z\n\\]\n```js\n}\n```js\n}\nbye now\nbye now",
+            {"repeated_line_fraction": 1 / 12},
+        ),
+        ("\n", {"repeated_line_fraction": None}),
         ("ab $$$$ #1", {"soup_fraction": 4 / 8}),
         ("Home\nAbout\nA line of five words.", {"navigation_fraction": 2 / 7, "short_line_fraction": 2 / 3}),
         ("的是河水", {"chinese_function_character_fraction": 2 / 4}),
         ("河水，河水。", {"chinese_full_width_mark_ratio": 2 / 4, "chinese_distinct_character_fraction": 2 / 4}),
+        ("河水，河水。", {"chinese_mark_ratio": 2 / 4}),
+        ("河水, 用 cat.js 河水。no, no", {"chinese_full_width_mark_ratio": 1 / 5, "chinese_mark_ratio": 2 / 5}),
+        (",河", {"chinese_mark_ratio": 0}),
+        ("no, no", {"chinese_mark_ratio": None}),
         ("河水。\n河", {"chinese_terminal_line_fraction": 1 / 2}),
         ("plain", {"chinese_characters_per_line": None}),
         ("這個國家里", {"chinese_traditional_fraction": 1.0}),
@@ -93,7 +106,7 @@ def test_damage_shows_and_prose_has_none(name: str, sound: str, damaged: str, le
 
 def test_chinese_prose_and_keyword_lists_differ() -> None:
     keywords = "手机电脑相机\n汽车房产招聘\n旅游酒店机票"
-    for kind in ("function_character_fraction", "full_width_mark_ratio", "terminal_line_fraction"):
+    for kind in ("function_character_fraction", "full_width_mark_ratio", "mark_ratio", "terminal_line_fraction"):
         name = f"chinese_{kind}"
         assert (value(CHINESE, name) or 0) > 0.08
         assert value(keywords, name) == 0
