@@ -25,7 +25,7 @@ COOKIES = "\n".join(
 SPEECH = "\n".join(
     f"A: {sentence}\nB: But if {word}...\nA: Then not.\nB: Why?" for sentence, word in zip(SENTENCES, WORDS)
 )
-SYMBOLS = "\n".join(f"Let x be in A and y in B, so that x is y or both are {word}." for word in WORDS)
+SYMBOLS = "\n".join(f"Let x be in A and y in B, and both of them are {word} of C." for word in WORDS)
 HALF_WIDTH = "\n".join(f"在{word}里调用这个函数, 它会返回一个新的列表. 如果没有找到, 就什么也不做." for word in WORDS)
 KEYWORDS = "\n".join(f"手机{word}电脑相机汽车房产招聘旅游酒店机票" for word in WORDS)
 MENU = "\n".join(["Log in", "Sign up", "Read more", "Subscribe", "Privacy", "Terms of use", "Cookies"] * 8)
