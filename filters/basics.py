@@ -14,6 +14,7 @@ from filters.signal import Signal
 from filters.view import View
 
 _FENCE = ord("`")
+_FIRST_WORDS = 1000
 
 
 def characters(view: View) -> float:
@@ -87,6 +88,11 @@ def unique_word_fraction(view: View) -> float | None:
     return distinct_fraction(view.lower_words)
 
 
+def first_unique_word_fraction(view: View) -> float | None:
+    """Of the first words alone: in a longer text more of them have been said, however varied it is."""
+    return distinct_fraction(view.lower_words[:_FIRST_WORDS])
+
+
 def unigram_entropy(view: View) -> float | None:
     return entropy(view.lower_words)
 
@@ -145,6 +151,7 @@ SIGNALS = (
     Signal("broken_character_fraction", partial(visible_fraction, mask=BROKEN), 15, "", "0..1; above 0 = damaged"),
     Signal("uppercase_fraction", uppercase_fraction, 10, RPV2, "capitals of letters, 0..1; high = shouting, headings"),
     Signal("unique_word_fraction", unique_word_fraction, 60, RPV2, "distinct of all words, 0..1; low = repetitive"),
+    Signal("first_unique_word_fraction", first_unique_word_fraction, 40, "", "the same of the first 1,000 words"),
     Signal("unigram_entropy", unigram_entropy, 70, RPV2, "nats, 0 and up; low = repetitive or short"),
     Signal("all_caps_word_fraction", all_caps_word_fraction, 20, RPV2, "words all in capitals, 0..1"),
     Signal("no_alphabetic_word_fraction", no_alphabetic_word_fraction, 15, RPV2, "words without a letter, 0..1"),
