@@ -13,7 +13,7 @@ from filters.repeats import distinct_fraction, entropy, extra_copies
 from filters.signal import Signal
 from filters.view import View
 
-_FENCE = ord("`")
+_FENCE, _COLONS = ord("`"), (ord(":"), ord("："))
 _FIRST_WORDS = 1000
 
 
@@ -34,14 +34,18 @@ def lines(view: View) -> float:
 
 
 def repeated_line_fraction(view: View) -> float | None:
-    """Share of the filled lines that repeat an earlier one and have two letters or more: closing brackets, rules, and
-    the marks around formulas and code are repeated in any text that has them."""
+    """Share of the filled lines that repeat an earlier one, of lines with two letters or more that are not capitals.
+
+    Closing brackets, rules, and the marks around formulas and code are repeated in any text that has them; so are the
+    names of a play, in capitals or before a colon.
+    """
     filled = view.filled_lines
     if not len(filled):
         return None
-    fence = view.codes.take(filled.start) == _FENCE
-    worded = filled.where((view.counts(ALPHA, filled) >= 2) & ~fence)
-    return int(np.count_nonzero(extra_copies(view.hashes(worded)))) / len(filled)
+    letters = view.counts(ALPHA, filled) - view.counts(UPPER, filled)
+    mark = (view.codes.take(filled.start) == _FENCE) | np.isin(view.codes.take(filled.end - 1), _COLONS)
+    whole = view.lines.where(view.strip(view.lines).lengths > 0)  # as they stand: lines of code are indented
+    return int(np.count_nonzero(extra_copies(view.hashes(whole.where((letters >= 2) & ~mark))))) / len(filled)
 
 
 def paragraphs(view: View) -> float:
