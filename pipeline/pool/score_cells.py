@@ -86,7 +86,11 @@ def least_value(rank: float, length: int, tilt: float, free: int) -> float:
 
 
 def group_name(language: str, axis: str, domain: str, by: tuple[str, ...]) -> str:
-    parts = {LANGUAGE: language, AXIS: axis, DOMAIN: domain}
+    parts = {
+        LANGUAGE: language,
+        AXIS: axis,
+        DOMAIN: domain.replace("/", " "),
+    }  # a name of before may hold any character
     return "/".join(parts[name] for name in by) or "all"
 
 
@@ -107,7 +111,7 @@ class ScoreTask:
         for batch in part.batches(sorted({*columns_for([known]), "language", "domain", "token_count"})):
             values = signal_values(batch, self.signal, known)
             tokens = pc.fill_null(batch["token_count"], 0).to_numpy(zero_copy_only=False).astype(np.int64)
-            domains = pc.fill_null(batch["domain"], Axis.GENERAL.value).to_pylist()
+            domains = [name or Axis.GENERAL.value for name in batch["domain"].to_pylist()]
             axes = [AXIS_OF.get(name, Axis.GENERAL).value for name in domains]
             spoken = pc.fill_null(batch["language"], UNKNOWN).to_pylist()
             groups = [group_name(*names, self.by) for names in zip(spoken, axes, domains, strict=True)]

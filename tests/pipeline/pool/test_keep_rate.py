@@ -260,6 +260,20 @@ def test_a_pool_without_a_sample_or_too_small_has_the_bounds_of_the_recipe(tmp_p
     assert small.manifest.extra["pool"]["strictness"]["docs"]["share"] == round(small.manifest.counts["out"] / 40, 6)
 
 
+@pytest.mark.parametrize("by", [["domain"], ["domain", "axis"], ["language", "axis", "domain"]])
+def test_domains_of_any_name_are_groups_and_the_budget_is_full(by: list[str], tmp_path: Path) -> None:
+    rows = pool_rows()
+    rows[0]["domain"], rows[1]["domain"], rows[2]["domain"] = None, "", "science/physics"
+    extra = {"baseline": baseline(300, 60_000, languages={"en": 200.0, "zh": 100.0}).as_json()}
+    make_dataset(tmp_path / "given", "filter", rows, [], extra=extra, cuts=[100, 250])
+    made = rated(tmp_path, tmp_path / "given", aim=0.09, by=by)
+    groups = {group["group"]: group for group in made.manifest.extra["pool"]["groups"]}
+    assert sum(group["docs"] for group in groups.values()) == 400 and 25 <= made.manifest.shards.sums.rows <= 27
+    depth = len(by)
+    assert {name.count("/") for name in groups} == {depth - 1}
+    assert {name.rpartition("/")[2] for name in groups} == {"mathematics", "literature", "general", "science physics"}
+
+
 def test_frozen_bounds_decide_for_a_later_pool_and_the_drift_is_reported(tmp_path: Path) -> None:
     extra = {"baseline": baseline(300, 60_000).as_json()}
     make_dataset(tmp_path / "given", "filter", pool_rows(), [], extra=extra)
