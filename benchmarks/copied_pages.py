@@ -5,7 +5,7 @@ another. Its body is stored as it is without transfer and content coding; the fi
 """
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,14 +19,16 @@ _OF_BYTES = frozenset({"content-length", "content-encoding", "transfer-encoding"
 _LEVEL = 6  # of gzip, as most archives have it
 
 
-def write_copies(archives: Sequence[Path], copies: int, folder: Path) -> None:
-    """Writes each archive with every page `copies` times to `folder`, by its name, a gzip member for each."""
+def write_copies(archives: Sequence[Path], copies_of: Callable[[str, RawRecord], int], folder: Path) -> None:
+    """Writes each archive to `folder`, by its name, with every page as often as `copies_of` says of the archive's name
+    and the page, a gzip member for each."""
     for path in archives:
         name = f"{path.name.removesuffix('.gz').removesuffix('.warc')}.warc.gz"
         with (folder / name).open("wb") as file:
             for event in read_split(whole(str(path), path.name)):
                 if isinstance(event, RawRecord) and event.type == "response":
-                    file.writelines(gzip.compress(each, _LEVEL, mtime=0) for each in _copies(event, copies))
+                    copies = _copies(event, copies_of(path.name, event))
+                    file.writelines(gzip.compress(each, _LEVEL, mtime=0) for each in copies)
 
 
 def _copies(record: RawRecord, copies: int) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """From WARC files to decisions: pages a second of one core, our recipes beside datatrove's FineWeb pipeline.
 
     python -m benchmarks pipeline_speed --pages CRAWL/*.warc.gz --models MODELS [--peer-python VENV/bin/python]
-        [--recipe yi --recipe fineweb] [--repeats 3] [--copies 4 [--peer-once]]
+        [--recipe yi --recipe fineweb] [--repeats 3] [--copies 4 [--peer-once]] [--falcon-share 0.23]
 
 All read the same files in one run, one after the other and over again, each bound to the same core: our recipes up to
 their filter stage (ingest, copies of payloads, extraction, rules and scorers), the peer up to and without MinHash
@@ -17,6 +17,11 @@ the repeats; ratios are taken within a repeat.
 (`benchmarks/copied_pages.py`), written before any clock starts. What an input costs once (the start; `yi`'s audit
 sample of 180 pages) weighs less there, as it does in an archive of Common Crawl. The peer, which has no such costs but
 its start, may read the pages as they are (`--peer-once`): all rates are by the pages of its own input.
+
+`--falcon-share 0.23`: pages that `falcon` rejects are in the input so many times, as copies, that it keeps about this
+share of all pages, as RefinedWeb's filters do of Common Crawl (arXiv 2306.01116, figure 2); collections of pages have
+fewer bad ones, which `yi` rejects after the cheap extraction. Both sides read the copies; with `--copies`, those of
+`falcon`'s pages are multiplied too.
 """
 
 import argparse
@@ -26,7 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -34,7 +39,9 @@ from typing import Any, Final
 
 from benchmarks.copied_pages import write_copies
 from benchmarks.shared import PEER, ROOT, add, recipe_until
+from infra.dataset.reader import Dataset
 from infra.errors import UsageError
+from pipeline.warc.records import RawRecord
 
 DATATROVE: Final = "datatrove"
 REFINERY: Final = "from pipeline.cli.app import main; main()"
@@ -57,6 +64,8 @@ class Cost:
         return self.cpu - self.start
 
 
+# How many times a page of the archive of that name is in the input.
+Weight = Callable[[str, RawRecord], int]
 # What a ratio is taken of.
 KINDS: Final = {
     "cpu": lambda cost: cost.cpu / cost.given,
@@ -72,6 +81,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add(parser, "--recipe", help="a shipped recipe; yi and fineweb unless given")
     parser.add_argument("--copies", type=int, default=1, help="how many times each page is in the input")
     parser.add_argument("--peer-once", action="store_true", help="datatrove reads each page once")
+    parser.add_argument("--falcon-share", type=float, help="the share of the input's pages that falcon's rules keep")
 
 
 def spend(command: Sequence[str], said: Path, **environment: str) -> tuple[float, float]:
@@ -97,28 +107,36 @@ def spend(command: Sequence[str], said: Path, **environment: str) -> tuple[float
 class Bench:
     """Everything that a run of either side needs, in one scratch folder."""
 
-    def __init__(
-        self,
-        inputs: Sequence[Path],
-        models: str,
-        peer: Path | None,
-        scratch: Path,
-        copies: int = 1,
-        peer_once: bool = False,
-    ) -> None:
-        self.models, self.peer, self.scratch = Path(models).absolute(), peer, scratch
-        once, self.pages = scratch / "once", scratch / "pages"
-        once.mkdir()
-        for path in inputs:
-            (once / path.name).symlink_to(path.absolute())
-        if copies > 1:
-            self.pages.mkdir()
-            write_copies(sorted(once.iterdir()), copies, self.pages)
-        else:
-            self.pages = once
-        self.peer_pages = once if peer_once else self.pages
-        self.peer_part = copies if peer_once else 1
+    def __init__(self, args: argparse.Namespace, scratch: Path) -> None:
+        self.models, self.peer, self.scratch = Path(args.models).absolute(), args.peer_python, scratch
         self.runs = 0
+        self.pages = self.peer_pages = scratch / "once"
+        self.pages.mkdir()
+        for path in args.pages:
+            (self.pages / path.name).symlink_to(path.absolute())
+        weight = self._weights(args.falcon_share) if args.falcon_share else lambda *_: 1
+        once = self._copied("rich", weight) if args.falcon_share else self.pages
+        every = self._copied("copies", lambda *page: args.copies * weight(*page)) if args.copies > 1 else once
+        self.pages, self.peer_pages = every, once if args.peer_once else every
+        self.peer_part = args.copies if args.peer_once else 1
+
+    def _copied(self, name: str, copies_of: Weight) -> Path:
+        folder = self.scratch / name
+        folder.mkdir()
+        write_copies(sorted(self.pages.iterdir()), copies_of, folder)
+        return folder
+
+    def _weights(self, share: float) -> Weight:
+        """How many times each page must be in the input so that `falcon` keeps about this share of it."""
+        out = self.scratch / "falcon"
+        self._ours("falcon", out, None, 0.0)
+        first, *_, last = sorted(out.glob("[0-9]*/manifest.json"))
+        kept = Dataset(last.parent).to_arrow(["file_path", "warc_offset", "member_record"]).to_pylist()
+        places = {tuple(each.values()) for each in kept}
+        rejected = json.loads(first.read_bytes())["counts"]["out"] - len(places)
+        copies = max(1, round(len(places) * (1 - share) / share / max(rejected, 1)))
+        print(f"falcon keeps {len(places)}; the {rejected} others {copies} times", file=sys.stderr)
+        return lambda name, page: 1 if (name, page.offset, page.member_record) in places else copies
 
     def run(self, side: str, limit: int | None = None, start: float = 0.0) -> Cost:
         self.runs += 1
@@ -202,9 +220,7 @@ def measure(bench: Bench, sides: Sequence[str], repeats: int) -> dict[str, Any]:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     sides = [*([DATATROVE] if args.peer_python else []), *(args.recipe or ["yi", "fineweb"])]
     with tempfile.TemporaryDirectory(prefix="pipeline-speed-") as scratch:
-        peer = args.peer_python
-        bench = Bench(args.pages, args.models, peer, Path(scratch), args.copies, args.peer_once)
-        return measure(bench, sides, args.repeats)
+        return measure(Bench(args, Path(scratch)), sides, args.repeats)
 
 
 def show(found: Mapping[str, Any]) -> Iterator[str]:

@@ -4,7 +4,8 @@ What the baseline keeps is estimated on the audit sample (`pipeline/job/baseline
 estimate, and no more than `at_most` times the lower end of its interval, in documents and in tokens.
 
 1. The documents are shared among groups (language, and IQ, EQ or general by the domain label) in proportion to the
-   pool, with floors: so each group is cut by its own scores.
+   pool, with floors: so each group is cut by its own scores. The domains of an axis compete for its documents, but
+   none loses more than a floor allows: where it would, its bound is lower (`domain_bounds.py`).
 2. Within a group the documents with the highest rank are kept: score minus `tilt` for each octave by which a document
    is longer than the baseline's mean one. A score that rises with length alone would fill the budget of tokens with a
    few long documents. Shorter ones gain nothing by it, or stubs would win. The tilt is that of a grid at which most
@@ -23,13 +24,12 @@ from infra.hashing import sha256_json
 from infra.ledger import Reject
 from pipeline.job.baseline import Baseline
 from pipeline.pool.apply import Verdict
+from pipeline.pool.domain_bounds import MOST_OF_GROUP, best_of_domains, by_axis
 from pipeline.pool.quotas import shared, whole
-from pipeline.pool.score_cells import LANGUAGE, SCORE_BINS, UNKNOWN, Cells, least_value, length_bins, ranks
+from pipeline.pool.score_cells import DOMAIN, LANGUAGE, UNKNOWN, Cells, joined, least_value, length_bins, ranks
 
 # What an octave of length may be worth, in units of logit.
 TILTS = tuple(number / 32 for number in range(-32, 193))
-# No group is kept to more than this share: a bound that passes nearly all of a group says nothing of quality.
-MOST_OF_GROUP = 0.5
 # When even the largest tilt keeps too many tokens, the budget of documents shrinks in such steps.
 SHRINK = 0.95
 
@@ -48,7 +48,7 @@ class KeepBudget:
 @dataclass(frozen=True)
 class Bounds:
     """`tilt`, the tokens up to which length costs nothing, and the least rank by group; a group that is not named has
-    the highest one of its language, else of all."""
+    the highest one of its axis, else of its language, else of all."""
 
     tilt: float
     free_tokens: int
@@ -62,9 +62,11 @@ class Bounds:
     def of(self, group: str) -> float | None:
         if group in self.groups or not self.groups:
             return self.groups.get(group)
-        language = group.split("/")[0]
-        near = [rank for name, rank in self.groups.items() if name.split("/")[0] == language]
-        return max(near or self.groups.values())
+        parts = group.split("/")
+        for depth in range(len(parts) - 1, 0, -1):
+            if near := [rank for name, rank in self.groups.items() if name.split("/")[:depth] == parts[:depth]]:
+                return max(near)
+        return max(self.groups.values())
 
     def kept(self, cells: Mapping[str, Cells]) -> dict[str, tuple[int, int]]:
         """Documents and tokens that pass, by group."""
@@ -115,19 +117,6 @@ def quotas(
     return whole(parts, docs)
 
 
-def best(cells: Cells, tilt: float, free: int, docs: int) -> tuple[float, int]:
-    """The least rank at which at most so many documents pass, and their tokens. Where no cell fits, a rank
-    above all: a group without a bound would get that of another."""
-    rank = ranks(cells.scores, cells.lengths, tilt, free)
-    order = np.argsort(-rank, kind="stable")
-    ordered, counts, tokens = rank[order], np.cumsum(cells.docs[order]), np.cumsum(cells.tokens[order])
-    last = np.append(ordered[1:] != ordered[:-1], True)  # where a rank ends: equal ones are kept or rejected together
-    fits = np.flatnonzero(last & (counts <= docs))
-    if not len(fits):
-        return float(ordered[0]) + 1 / SCORE_BINS, 0
-    return float(ordered[fits[-1]]), int(tokens[fits[-1]])
-
-
 def find_bounds(
     budget: KeepBudget,
     cells: Mapping[str, Cells],
@@ -135,19 +124,21 @@ def find_bounds(
     floors: Mapping[str, float],
     spoken: Mapping[str, float],
 ) -> Bounds:
-    """The bounds that keep the most within both budgets."""
+    """The bounds that keep the most within both budgets. `floors`: as of `quotas`, and `domain`."""
     docs, none = budget.docs, Bounds(0.0, budget.free_tokens, {})
+    members = by_axis(cells) if DOMAIN in by else {name: {name: each} for name, each in cells.items()}
+    axes = {name: joined(each.values()) for name, each in members.items()}
     while docs > 0:
-        parts = quotas(docs, cells, by, floors, spoken)
+        parts = quotas(docs, axes, by, floors, spoken)
         most, chosen = -1, none
         for tilt in TILTS:
-            found = {name: best(each, tilt, none.costs[1], parts[name]) for name, each in cells.items()}
+            found: dict[str, tuple[float, int]] = {}
+            for name, domains in members.items():
+                found |= best_of_domains(domains, tilt, none.costs[1], parts[name], floors.get(DOMAIN, 0.0))
             tokens = sum(each for _, each in found.values())
             if most < tokens <= budget.tokens:
-                most, chosen = (
-                    tokens,
-                    replace(none, tilt=tilt, groups={name: rank for name, (rank, _) in found.items()}),
-                )
+                groups = {name: rank for name, (rank, _) in sorted(found.items())}
+                most, chosen = tokens, replace(none, tilt=tilt, groups=groups)
         if most >= 0:
             return chosen
         docs = int(docs * SHRINK)

@@ -7,7 +7,7 @@ decided exactly: the error is that documents of one cell cannot be told apart. A
 row of a cell takes 44 bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 
 SCORE_BINS, LENGTH_BINS = 64, 4  # of one unit: of logit, of an octave
 MAX_LOGIT = 16.0
-LANGUAGE, AXIS = "language", "axis"
+LANGUAGE, AXIS, DOMAIN = "language", "axis", "domain"
 # Documents without a language.
 UNKNOWN = "und"
 # The most cells that one process reads.
@@ -85,8 +85,12 @@ def least_value(rank: float, length: int, tilt: float, free: int) -> float:
     return float(1 / (1 + np.exp(-(rank + tilt * paid(np.array(length), free)))))
 
 
-def group_name(language: str, axis: str, by: tuple[str, ...]) -> str:
-    parts = {LANGUAGE: language, AXIS: axis}
+def group_name(language: str, axis: str, domain: str, by: tuple[str, ...]) -> str:
+    parts = {
+        LANGUAGE: language,
+        AXIS: axis,
+        DOMAIN: domain.replace("/", " "),
+    }  # a name of before may hold any character
     return "/".join(parts[name] for name in by) or "all"
 
 
@@ -107,9 +111,10 @@ class ScoreTask:
         for batch in part.batches(sorted({*columns_for([known]), "language", "domain", "token_count"})):
             values = signal_values(batch, self.signal, known)
             tokens = pc.fill_null(batch["token_count"], 0).to_numpy(zero_copy_only=False).astype(np.int64)
-            axes = [AXIS_OF.get(name or "", Axis.GENERAL).value for name in batch["domain"].to_pylist()]
+            domains = [name or Axis.GENERAL.value for name in batch["domain"].to_pylist()]
+            axes = [AXIS_OF.get(name, Axis.GENERAL).value for name in domains]
             spoken = pc.fill_null(batch["language"], UNKNOWN).to_pylist()
-            groups = [group_name(*pair, self.by) for pair in zip(spoken, axes, strict=True)]
+            groups = [group_name(*names, self.by) for names in zip(spoken, axes, domains, strict=True)]
             columns = [
                 pa.array(groups, pa.string()),
                 pa.array(values, from_pandas=True),
@@ -172,6 +177,14 @@ class Cells:
     @property
     def all_tokens(self) -> int:
         return int(self.tokens.sum())
+
+
+def joined(parts: Iterable[Cells]) -> Cells:
+    """The cells of several groups as those of one; cells with the same two bins stay apart."""
+    every = tuple(parts)
+    return Cells(
+        *(np.concatenate([getattr(each, name) for each in every]) for name in ("scores", "lengths", "docs", "tokens"))
+    )
 
 
 def scored_table(tables: Tables, source: Source, signal: str, by: tuple[str, ...]) -> Dataset:

@@ -16,7 +16,7 @@ from pipeline.steps.signals import CLUSTER_SIGNALS
 METHODS: dict[str, str] = {
     "quantile": "a signal against a percentile of the pool",
     "clusters": "documents clustered by meaning; the worst clusters are dropped",
-    "keep_rate": "the best by a score: at most a share of what a baseline recipe would keep, by language and axis",
+    "keep_rate": "the best by a score: at most a share of what a baseline recipe keeps, by language, axis and domain",
 }
 # What each option does, with its unit and range.
 ABOUT: dict[str, str] = {
@@ -35,6 +35,7 @@ ABOUT: dict[str, str] = {
     "of": "the baseline: a recipe that the audit sample went through (`baseline` of the extract stage)",
     "language_floor": "the least share of a language in what is kept, as a part of its share of the extracted pages",
     "axis_floor": "the least share of IQ, of EQ and of general in what is kept of a language",
+    "domain_floor": "with `by` domain: the least share of a domain's documents that is kept, as a part of its axis's",
     "bounds": "least ranks by group that `refinery calibrate` found, for a pool that is too small, or with `frozen`",
     "tilt": "what an octave of length costs with these bounds, in units of logit",
     "free_tokens": "up to so many tokens length costs nothing, with these bounds",
@@ -45,7 +46,7 @@ TYPES = {"keep": "number", "drop": "number", "marks": "list of tables"}
 # The same of options of `keep_rate` that others have too.
 KEEP_RATE_ABOUT: dict[str, str] = {
     "signal": "the score, a probability: the best by it are kept",
-    "by": "which documents are cut by their own scores: by `language`, by `axis` (IQ, EQ, general), by both or none",
+    "by": "what is cut by its own scores: some of `language`, `axis` (IQ, EQ, general) and `domain`, or nothing",
     "min_count": "a pool of fewer documents, or of which the baseline would keep fewer, has the `bounds` of the recipe",
 }
 # The options of each method, with their defaults; None: must be given.
@@ -58,8 +59,8 @@ CLUSTERS: dict[str, Any] = {
 }  # fmt: skip
 KEEP_RATE: dict[str, Any] = {
     "signal": "quality", "of": "falcon", "at_most": 0.09, "aim": 0.075, "by": ("language", "axis"),
-    "language_floor": 1.0, "axis_floor": 0.15, "min_count": 100, "bounds": {}, "tilt": 0.0, "free_tokens": 0,
-    "frozen": False,
+    "language_floor": 1.0, "axis_floor": 0.15, "domain_floor": 0.7, "min_count": 100, "bounds": {}, "tilt": 0.0,
+    "free_tokens": 0, "frozen": False,
 }  # fmt: skip
 OPTIONS: dict[str, dict[str, Any]] = {"quantile": QUANTILE, "clusters": CLUSTERS, "keep_rate": KEEP_RATE}
 
@@ -151,15 +152,15 @@ def _keep_rate(options: dict[str, Any], place: str) -> dict[str, Any]:
     for name in ("signal", "of"):
         if not isinstance(options[name], str):
             raise UsageError(f"{place}: {name} must be a name, not {shown(options[name])}")
-    for name in ("at_most", "aim", "language_floor", "axis_floor"):
+    for name in ("at_most", "aim", "language_floor", "axis_floor", "domain_floor"):
         value = options[name]
         if type(value) not in (int, float) or not 0 <= value <= 1:
             raise UsageError(f"{place}: {name} is {shown(value)}; it must be a share, 0 to 1")
     if options["aim"] > options["at_most"]:
         raise UsageError(f"{place}: aim {options['aim']} is above at_most {options['at_most']}")
     by = [options["by"]] if isinstance(options["by"], str) else list(options["by"])
-    if not set(by) <= {"language", "axis"} or len(set(by)) < len(by):
-        raise UsageError(f"{place}: by is {shown(options['by'])}; it may name language and axis")
+    if not set(by) <= {"language", "axis", "domain"} or len(set(by)) < len(by):
+        raise UsageError(f"{place}: by is {shown(options['by'])}; it may name language, axis and domain")
     if type(options["min_count"]) is not int or options["min_count"] < 1:
         raise UsageError(f"{place}: min_count is {shown(options['min_count'])}; it must be a number of documents")
     if type(options["frozen"]) is not bool:
@@ -172,5 +173,5 @@ def _keep_rate(options: dict[str, Any], place: str) -> dict[str, Any]:
         raise UsageError(f"{place}: bounds must be {{ GROUP = NUMBER }}, and tilt a number")
     if options["frozen"] and not bounds:
         raise UsageError(f"{place}: frozen needs the bounds that `refinery calibrate` writes")
-    ordered = [name for name in ("language", "axis") if name in by]
+    ordered = [name for name in ("language", "axis", "domain") if name in by]
     return {**options, "by": ordered, "bounds": {name: bounds[name] for name in sorted(bounds)}}

@@ -30,7 +30,7 @@ def test_each_page_so_many_times(tmp_path: Path) -> None:
     (tmp_path / "in.warc").write_bytes(b"".join(pages))
     out = tmp_path / "out"
     out.mkdir()
-    write_copies([tmp_path / "in.warc"], 3, out)
+    write_copies([tmp_path / "in.warc"], lambda name, page: 3 if name == "in.warc" else 0, out)
 
     found = [each for each in read_split(whole(str(out / "in.warc.gz"), "in")) if isinstance(each, RawRecord)]
     assert [each.url for each in found] == [
@@ -43,3 +43,13 @@ def test_each_page_so_many_times(tmp_path: Path) -> None:
     assert texts == [PAGE, f"{PAGE}<!-- copy 1 -->", f"{PAGE}<!-- copy 2 -->"] * 2
     assert not any(message.problems for message in messages)
     assert {each.date for each in found} == {"2024-02-03T04:05:06Z"}
+
+
+def test_a_page_may_have_more_copies_than_another(tmp_path: Path) -> None:
+    pages = [_response(f"http://{host}.example/", f"<p>{host}</p>".encode(), "") for host in "ab"]
+    (tmp_path / "in.warc").write_bytes(b"".join(pages))
+    out = tmp_path / "out"
+    out.mkdir()
+    write_copies([tmp_path / "in.warc"], lambda _, page: 1 if page.offset == 0 else 2, out)
+    found = [each.url for each in read_split(whole(str(out / "in.warc.gz"), "in")) if isinstance(each, RawRecord)]
+    assert found == ["http://a.example/", "http://b.example/", "http://b.example/?n=1"]

@@ -15,9 +15,10 @@ from infra.errors import UsageError
 from pipeline.inputs.inputs import read_inputs
 from pipeline.job.baseline import Baseline
 from pipeline.job.context import open_context
+from pipeline.pool.domain_bounds import best_of_domains
 from pipeline.pool.keep_rate import Bounds, KeepBudget, KeepRateJudge, budget_of, find_bounds, quotas
 from pipeline.pool.quotas import shared, whole
-from pipeline.pool.score_cells import Cells, length_bins, score_bins
+from pipeline.pool.score_cells import Cells, length_bins, ranks, score_bins
 from pipeline.recipes.parse import load_recipe
 from pipeline.revise.freeze_bounds import freeze_bounds
 from pipeline.stages.run import run
@@ -25,7 +26,7 @@ from tests.pipeline.command import answer, refinery
 from tests.pipeline.datasets import document, make_dataset
 from tests.pipeline.pools import judged, pool_recipe
 
-FLOORS = {"language": 0.8, "axis": 0.15}
+FLOORS = {"language": 0.8, "axis": 0.15, "domain": 0.7}
 BY = ("language", "axis")
 Pool = dict[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
 
@@ -131,6 +132,44 @@ def test_a_language_and_an_axis_have_their_floors() -> None:
     assert abs(found["en/IQ"] - found["en/general"]) <= 1
 
 
+def test_a_domain_that_scores_lower_keeps_its_floor_and_the_budget_holds() -> None:
+    pool = drawn(2, {"en/EQ/arts": 100, "en/EQ/dialogue": 30, "en/EQ/society": 800, "en/IQ/science": 400})
+    values, tokens = pool["en/EQ/arts"]
+    pool["en/EQ/arts"] = values / 100, tokens
+    cells = cells_of(pool)
+    budget = KeepBudget(100, 10**9)
+    bounds = find_bounds(budget, cells, (*BY, "domain"), FLOORS, {})
+    kept = {name: docs for name, (docs, _) in bounds.kept(cells).items()}
+    assert kept["en/EQ/arts"] == 5  # .7 of the 70 documents of EQ for 930
+    assert 93 <= sum(kept.values()) <= 100 and kept["en/IQ/science"] in (29, 30)
+    assert bounds.groups["en/EQ/arts"] < bounds.groups["en/EQ/dialogue"] == bounds.groups["en/EQ/society"]
+    alone = find_bounds(budget, cells, (*BY, "domain"), FLOORS | {"domain": 0.0}, {}).kept(cells)
+    assert alone["en/EQ/arts"][0] == 0 and sum(docs for docs, _ in alone.values()) >= sum(kept.values()) - 3
+    assert kept_by_judge(pool, bounds) == bounds.kept(cells)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=5), st.integers(0, 300), st.floats(0, 1), st.integers(0, 9))
+def test_domains_share_the_documents_of_an_axis(sizes: list[int], docs: int, floor: float, seed: int) -> None:
+    domains = cells_of(drawn(seed, {f"d{number}": size for number, size in enumerate(sizes)}))
+    found = best_of_domains(domains, 0.5, 36, docs, floor)
+    kept = {
+        name: int(each.docs[ranks(each.scores, each.lengths, 0.5, 36) >= found[name][0]].sum())
+        for name, each in domains.items()
+    }
+    assert sum(kept.values()) <= docs
+    one = best_of_domains(domains, 0.5, 36, docs, 0.0)
+    assert len({bound for bound, _ in one.values()}) == 1
+
+
+def test_a_group_without_a_bound_has_that_of_its_axis_then_its_language() -> None:
+    bounds = Bounds(0.0, 0, {"en/EQ": 3.0, "en/IQ/code": 1.0, "en/IQ/science": 2.0, "zh/EQ": 0.5})
+    assert [bounds.of(name) for name in ("en/EQ/arts", "en/IQ/code", "en/IQ/reasoning", "en/general/general")] == [
+        3.0, 1.0, 2.0, 3.0
+    ]  # fmt: skip
+    assert bounds.of("zh/IQ/code") == 0.5 and bounds.of("fr/EQ/arts") == 3.0 and Bounds(0.0, 0, {}).of("en/EQ") is None
+
+
 @settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.floats(0, 1e6), st.floats(0, 50)), min_size=1),
@@ -221,6 +260,20 @@ def test_a_pool_without_a_sample_or_too_small_has_the_bounds_of_the_recipe(tmp_p
     assert small.manifest.extra["pool"]["strictness"]["docs"]["share"] == round(small.manifest.counts["out"] / 40, 6)
 
 
+@pytest.mark.parametrize("by", [["domain"], ["domain", "axis"], ["language", "axis", "domain"]])
+def test_domains_of_any_name_are_groups_and_the_budget_is_full(by: list[str], tmp_path: Path) -> None:
+    rows = pool_rows()
+    rows[0]["domain"], rows[1]["domain"], rows[2]["domain"] = None, "", "science/physics"
+    extra = {"baseline": baseline(300, 60_000, languages={"en": 200.0, "zh": 100.0}).as_json()}
+    make_dataset(tmp_path / "given", "filter", rows, [], extra=extra, cuts=[100, 250])
+    made = rated(tmp_path, tmp_path / "given", aim=0.09, by=by)
+    groups = {group["group"]: group for group in made.manifest.extra["pool"]["groups"]}
+    assert sum(group["docs"] for group in groups.values()) == 400 and 25 <= made.manifest.shards.sums.rows <= 27
+    depth = len(by)
+    assert {name.count("/") for name in groups} == {depth - 1}
+    assert {name.rpartition("/")[2] for name in groups} == {"mathematics", "literature", "general", "science physics"}
+
+
 def test_frozen_bounds_decide_for_a_later_pool_and_the_drift_is_reported(tmp_path: Path) -> None:
     extra = {"baseline": baseline(300, 60_000).as_json()}
     make_dataset(tmp_path / "given", "filter", pool_rows(), [], extra=extra)
@@ -267,7 +320,8 @@ def test_what_cannot_be_frozen_is_refused(tmp_path: Path) -> None:
     [
         ({"aim": 0.2}, "aim 0.2 is above at_most 0.09"),
         ({"at_most": 2}, "at_most is 2; it must be a share"),
-        ({"by": ["domain"]}, "it may name language and axis"),
+        ({"by": ["topic"]}, "it may name language, axis and domain"),
+        ({"domain_floor": -1}, "domain_floor is -1; it must be a share"),
         ({"frozen": True}, "frozen needs the bounds"),
         ({"bounds": {"en/IQ": "x"}}, "bounds must be"),
         ({"min_count": 0}, "min_count is 0"),
