@@ -155,7 +155,7 @@ SIGNALS = (
     Signal("broken_character_fraction", partial(visible_fraction, mask=BROKEN), 15, "", "0..1; above 0 = damaged"),
     Signal("uppercase_fraction", uppercase_fraction, 10, RPV2, "capitals of letters, 0..1; high = shouting, headings"),
     Signal("unique_word_fraction", unique_word_fraction, 60, RPV2, "distinct of all words, 0..1; low = repetitive"),
-    Signal("first_unique_word_fraction", first_unique_word_fraction, 40, "", "the same of the first 1,000 words"),
+    Signal("first_unique_word_fraction", first_unique_word_fraction, 40, "", "of the first 1,000 words, 0..1; low = repetitive"),
     Signal("unigram_entropy", unigram_entropy, 70, RPV2, "nats, 0 and up; low = repetitive or short"),
     Signal("all_caps_word_fraction", all_caps_word_fraction, 20, RPV2, "words all in capitals, 0..1"),
     Signal("no_alphabetic_word_fraction", no_alphabetic_word_fraction, 15, RPV2, "words without a letter, 0..1"),
