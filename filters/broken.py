@@ -6,6 +6,7 @@ length.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -42,6 +43,8 @@ _BOILERPLATE_BEGINS = (
     "登录", "注册", "版权", "备案", "联系我", "关于我", "上一篇", "下一篇", "返回顶", "隐私", "ログイン", "お問い合",
 )  # fmt: skip
 SHORT_LINE_WORDS = 3
+# How often a phrase of page furniture counts in `capped_boilerplate_rate`.
+MOST_TIMES = 2
 
 
 def mojibake_rate(view: View) -> float:
@@ -76,9 +79,10 @@ def boilerplate_rate(view: View) -> float | None:
     return 100.0 * len(view.once(_boilerplate)) / len(view.words) if len(view.words) else None
 
 
-def boilerplate_kinds_rate(view: View) -> float | None:
-    """Each phrase counts once: a recipe for cookies, or a page on logging in, repeats the one that it is about."""
-    return 100.0 * len({*view.once(_boilerplate)}) / len(view.words) if len(view.words) else None
+def capped_boilerplate_rate(view: View) -> float | None:
+    """Each phrase counts twice at most: a recipe for cookies, or a page on logging in, has one all over."""
+    counts = Counter(phrase.removesuffix("s") for phrase in view.once(_boilerplate))
+    return 100.0 * sum(min(n, MOST_TIMES) for n in counts.values()) / len(view.words) if len(view.words) else None
 
 
 def _boilerplate(view: View) -> list[str]:
@@ -157,7 +161,7 @@ SIGNALS = (
     Signal("soup_fraction", soup_fraction, 25, _OURS, "visible characters in symbol soup, 0..1; prose is under .05"),
     Signal("script_remnant_rate", script_remnant_rate, 300, _OURS, "per 100 words; prose is near 0"),
     Signal("boilerplate_rate", boilerplate_rate, 400, _OURS, "phrases of page furniture per 100 words; prose < 1"),
-    Signal("boilerplate_kinds_rate", boilerplate_kinds_rate, 5, _OURS, "different ones of them per 100 words"),
+    Signal("capped_boilerplate_rate", capped_boilerplate_rate, 5, _OURS, "the same, each phrase twice at most"),
     Signal("short_line_fraction", short_line_fraction, 10, _OURS, "lines of <= 3 words, 0..1; high = list, menu"),
     Signal("navigation_fraction", navigation_fraction, 12, _OURS, "words in menu-like lines, 0..1; prose is near 0"),
     Signal("incomplete_ending", incomplete_ending, 10, _OURS, "1 = the text breaks off, 0 = it ends a sentence"),

@@ -54,8 +54,8 @@ def value(text: str, name: str, language: str = "en") -> float | None:
         ('He said "yes."', {"incomplete_ending": 0}),
         ("And then...", {"incomplete_ending": 1}),
         (
-            "Log in here. Log in there, or read more of a text that has seventeen of them",
-            {"boilerplate_rate": 300 / 17, "boilerplate_kinds_rate": 200 / 17},
+            "Cookies here. Cookies there, a cookie, or read more of a text that has seventeen words",
+            {"boilerplate_rate": 400 / 16, "capped_boilerplate_rate": 300 / 16},
         ),
         (
             "\\[\nx = y\n\\]\n\\[\nx = z\n\\]\n```js\n}\n```js\n}\nbye now\nbye now",

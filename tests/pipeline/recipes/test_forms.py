@@ -19,9 +19,7 @@ WORDS = ("spaces", "maps", "groups", "rings", "fields", "sums", "limits", "chain
 SENTENCES = [f"We ask what {word} are, and why no other has more of them." for word in WORDS]
 FORMULAS = "\n".join(f"{sentence}\n\\[\nx = {word}\n\\]" for sentence, word in zip(SENTENCES, WORDS))
 CODE = "\n".join(f"{sentence}\n```c\nif ({word}) {{\n}}\n```" for sentence, word in zip(SENTENCES, WORDS))
-COOKIES = "\n".join(
-    f"{sentence} Cookies with {word} keep for long in a box." for sentence, word in zip(SENTENCES, WORDS)
-)
+COOKIES = "\n".join(f"{each} Cookies with {word} keep for long in a box." for each in SENTENCES[:3] for word in WORDS)
 SPEECH = "\n".join(
     f"A: {sentence}\nB: But if {word}...\nA: Then not.\nB: Why?" for sentence, word in zip(SENTENCES, WORDS)
 )
@@ -45,7 +43,7 @@ def failed(text: str, language: str, names: set[str]) -> set[str]:
     [
         (FORMULAS, "repeated_line_fraction", "duplicate_line_fraction"),
         (CODE, "repeated_line_fraction", "duplicate_line_fraction"),
-        (COOKIES, "boilerplate_kinds_rate", "boilerplate_rate"),
+        (COOKIES, "capped_boilerplate_rate", "boilerplate_rate"),
     ],
 )
 def test_a_form_that_another_count_takes_for_broken_text(text: str, ours: str, published: str) -> None:
