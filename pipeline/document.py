@@ -9,6 +9,7 @@ from filters.catalog import SIGNALS
 from filters.markdown import without_marks
 from filters.view import View
 from mixers.pretokens import count as count_tokens
+from pipeline.models.vocabulary import WordCounts
 
 # One entry for each rule, label or edit that `explain` shows.
 Trace = list[dict[str, Any]]
@@ -48,7 +49,7 @@ class Document:
     def word_counts(self) -> Mapping[str, int]:
         """The count of each word, computed once for all bag-of-words models."""
         if self._word_counts is None:
-            self._word_counts = word_counts(self.plain)
+            self._word_counts = WordCounts(word_counts(self.plain))
         return self._word_counts
 
     @property
