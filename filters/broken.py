@@ -85,9 +85,8 @@ def boilerplate_rate(view: View) -> float | None:
 
 def _boilerplate(view: View) -> int:
     """How often _BOILERPLATE is found: matched only where one of its beginnings stands, which takes less time."""
-    text, begins = view.lower, _BOILERPLATE_BEGINS
-    if (view.flags & ALONE).any():
-        begins += _BOILERPLATE_BEGINS_ALONE
+    text = view.lower
+    begins = [*_BOILERPLATE_BEGINS, *(_BOILERPLATE_BEGINS_ALONE if (view.flags & ALONE).any() else ())]
     return _count(_BOILERPLATE, text, sorted(at for begin in begins for at in _places(text, begin)))
 
 

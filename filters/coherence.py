@@ -215,19 +215,19 @@ class Measured:
         lengths = np.array([*map(len, self.words)])
         codes = map(self.language.codes.get, chain.from_iterable(self.words), repeat(-1))
         self.codes = np.fromiter(codes, np.int64, int(lengths.sum()))
-        self.rows = np.arange(self.n).repeat(lengths)
+        self.sentence = np.arange(self.n).repeat(lengths)
         self.firsts = lengths.cumsum() - lengths
-        self.places = np.arange(self.codes.size) - self.firsts.repeat(lengths)
+        self.place = np.arange(self.codes.size) - self.firsts.repeat(lengths)
         self.lengths = lengths
         self.marked = self.language.marked.take(self.codes, mode="wrap")
         self.mentions = np.zeros((self.n, len(MARKED) + 1), bool)
-        self.mentions[self.rows, self.marked] = True
+        self.mentions[self.sentence, self.marked] = True
 
     def _units(self) -> Floats:
         """The unit vector of each sentence: the mean of its words' vectors by idf; 0 without known words."""
         weighted = self.language.weighted
         known = (self.codes >= 0) & (self.codes < len(weighted))
-        ends = np.bincount(self.rows[known], minlength=self.n).cumsum()
+        ends = np.bincount(self.sentence[known], minlength=self.n).cumsum()
         sums = np.zeros((int(ends[-1]) + 1, weighted.shape[1]), np.float32)
         weighted.take(self.codes[known], axis=0).cumsum(axis=0, out=sums[1:])
         means = np.diff(sums[[0, *ends]], axis=0)
@@ -245,15 +245,15 @@ class Measured:
         columns = column.take(self.codes, mode="wrap")
         content = (columns >= 0).nonzero()[0]
         values = np.sqrt(self.language.idf[numbers]).take(columns[content])
-        at = self.rows[content] * numbers.size + columns[content]
-        place = self.places[content]
+        at = self.sentence[content] * numbers.size + columns[content]
+        place = self.place[content]
         before = np.where(place > 0, self.marked[content - 1], -1)
         chosen = (
             slice(None),
             _within(before, _OF_DEFINITE),
             _within(before, _OF_INDEFINITE),
             place < 5,
-            place >= self.lengths[self.rows[content]] // 2,
+            place >= self.lengths[self.sentence[content]] // 2,
         )
         marks = [np.zeros((self.n, numbers.size), np.float32) for _ in chosen]
         for mark, which in zip(marks, chosen, strict=True):

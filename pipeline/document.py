@@ -58,6 +58,10 @@ class Document:
             self._view = View(self.plain, url=self.url, language=self.language or "")
         return self._view
 
+    def forget(self) -> None:
+        """Drops what is derived from the text, to be derived again if it is asked for."""
+        self._plain = self._view = self._word_counts = None
+
     def set_language(self, language: str, score: float) -> None:
         self.language, self.language_score = language, score
         if self._view is not None:  # word segmentation and stop words depend on the language
@@ -75,7 +79,7 @@ class Document:
     def replace_text(self, text: str) -> None:
         """Replaces the text by an edited one and drops what was measured on the old text."""
         self.text, self.edited = text, True
-        self._plain = self._view = self._word_counts = None
+        self.forget()
         for name in [name for name in self.signals if name in SIGNALS]:
             del self.signals[name]
         self.tokens = count_tokens(text)
