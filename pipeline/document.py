@@ -9,10 +9,16 @@ from filters.catalog import SIGNALS
 from filters.markdown import without_marks
 from filters.view import View
 from mixers.pretokens import count as count_tokens
-from pipeline.models.vocabulary import WordCounts
 
 # One entry for each rule, label or edit that `explain` shows.
 Trace = list[dict[str, Any]]
+
+
+class WordCounts(dict[str, int]):
+    """Counts of words, which stay as they are."""
+
+    looked_up: tuple[int, Any] | None = None
+    """What tables of words have of them (`pipeline/models/vocabulary.py`)."""
 
 
 @dataclass
@@ -33,7 +39,7 @@ class Document:
     language_shares: str | None = None
     _plain: str | None = None
     _view: View | None = None
-    _word_counts: Mapping[str, int] | None = None
+    _word_counts: WordCounts | None = None
 
     @property
     def plain(self) -> str:

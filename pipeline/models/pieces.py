@@ -70,8 +70,11 @@ class WordSpeller:
 
 def _is_by_word(model: Any, content: bytes) -> bool:
     """Whether the pieces of a line are those of its words."""
-    parts = dict(protobuf_fields(content))
-    trainer, normalizer = (dict(protobuf_fields(parts.get(number, b""))) for number in (_TRAINER, _NORMALIZER))
+    try:
+        parts = dict(protobuf_fields(content))
+        trainer, normalizer = (dict(protobuf_fields(parts.get(number, b""))) for number in (_TRAINER, _NORMALIZER))
+    except ValueError:
+        return False
     numbers = range(model.get_piece_size())
     return (
         trainer.get(_MODEL_TYPE) == _BPE

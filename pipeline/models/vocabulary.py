@@ -12,6 +12,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.document import WordCounts
 from pipeline.models.word_table import term_frequencies
 
 Places = npt.NDArray[np.int64]
@@ -19,17 +20,6 @@ Floats = npt.NDArray[np.float64]
 
 _NUMBERS: dict[str, int] = {}
 _ADDING = Lock()
-
-
-class WordCounts(dict[str, int]):
-    """Counts of words that stay as they are: what was looked up is kept, as long as no table brings other words."""
-
-    _numbered: tuple[int, Places, Floats] | None = None
-
-    def numbered(self) -> tuple[Places, Floats]:
-        if self._numbered is None or self._numbered[0] != len(_NUMBERS):
-            self._numbered = (len(_NUMBERS), *_numbered(self))
-        return self._numbered[1:]
 
 
 class TableWords:
@@ -44,10 +34,18 @@ class TableWords:
 
     def found(self, counts: Mapping[str, int]) -> tuple[Places, Floats]:
         """The places of the words that are counted, in the order of `counts`, and the `term_frequencies` of these."""
-        numbers, frequencies = counts.numbered() if isinstance(counts, WordCounts) else _numbered(counts)
+        numbers, frequencies = _of_document(counts) if isinstance(counts, WordCounts) else _numbered(counts)
         places = self._place_of.take(numbers, mode="clip")
         known = (places >= 0).nonzero()[0]
         return places.take(known), frequencies.take(known)
+
+
+def _of_document(counts: WordCounts) -> tuple[Places, Floats]:
+    """`_numbered`, once as long as no table brings other words."""
+    if counts.looked_up is None or counts.looked_up[0] != len(_NUMBERS):
+        counts.looked_up = (len(_NUMBERS), _numbered(counts))
+    found: tuple[Places, Floats] = counts.looked_up[1]
+    return found
 
 
 def _numbered(counts: Mapping[str, int]) -> tuple[Places, Floats]:

@@ -5,7 +5,8 @@ from math import log
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.models.vocabulary import TableWords, WordCounts
+from pipeline.document import WordCounts
+from pipeline.models.vocabulary import TableWords
 
 WORD = st.text("abc", max_size=3)
 
