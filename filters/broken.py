@@ -7,13 +7,14 @@ length.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from filters.characters import ALNUM, SPACE, TERMINAL
+from filters.characters import ALNUM, ALONE, SPACE, TERMINAL
 from filters.repeats import Indices
 from filters.signal import Signal
+from filters.tokens import runs
 from filters.view import View
 
 # The characters that the second and third bytes of UTF-8 become when read as Latin-1 or as Windows-1252.
@@ -24,8 +25,8 @@ _MOJIBAKE = re.compile(
 )
 _MOJIBAKE_BEGIN = re.compile("[ÃÂâÐÑØÙä-éï锟烫屯锛銆鈥鏄鐨]")
 # Chinese, Cyrillic and other multi-byte text read as Latin-1: long runs of its upper half.
-_LATIN1_RUN = re.compile("[\u00a1-\u00ff]{6,}")
-_LATIN1 = re.compile("[\u00a1-\u00ff]")
+LATIN1_RUN = 6
+_LATIN1_FIRST, _LATIN1_LAST = np.uint32(0xA1), np.uint32(0xFF)
 _SCRIPT = re.compile(
     r"\bfunction\s?\(|\bvar \w|\bdocument\.|\bwindow\.|=>\s?\{|\}\)?;|&&|\|\||<!--|-->|</?\w+>|\{\{|\}\}|&[a-z]{2,8};"
 )
@@ -35,11 +36,13 @@ _BOILERPLATE = re.compile(
     r"skip to|unsubscribe|datenschutz|impressum|anmelden|mentions légales|connexion|política de|iniciar sesión)\b"
     r"|登录|注册|版权所有|备案|联系我们|关于我们|上一篇|下一篇|返回顶部|隐私|ログイン|お問い合わせ"
 )
-# What each of its alternatives begins with.
+# What each of its alternatives begins with; those behind in Han or Kana.
 _BOILERPLATE_BEGINS = (
     "cookie", "subscribe", "newsletter", "sign in", "sign up", "log", "register", "privacy", "copyright", "all rights",
     "terms ", "read more", "click here", "add to", "checkout", "share this", "follow us", "powered by", "back to",
     "skip to", "unsubscribe", "datenschutz", "impressum", "anmelden", "mentions", "connexion", "política", "iniciar",
+)  # fmt: skip
+_BOILERPLATE_BEGINS_ALONE = (
     "登录", "注册", "版权", "备案", "联系我", "关于我", "上一篇", "下一篇", "返回顶", "隐私", "ログイン", "お問い合",
 )  # fmt: skip
 SHORT_LINE_WORDS = 3
@@ -51,10 +54,14 @@ def mojibake_rate(view: View) -> float:
     text = view.text
     if text.isascii():
         return 0.0
-    # most pages have none of the characters that it begins with, which is seen sooner
-    misread = sum(1 for _ in _MOJIBAKE.finditer(text)) if _MOJIBAKE_BEGIN.search(text) else 0
-    runs = _LATIN1_RUN.findall(text) if _LATIN1.search(text) else []
-    return 1000.0 * (misread + sum(len(run) / 2 for run in runs)) / len(text)
+    latin = view.codes - _LATIN1_FIRST <= _LATIN1_LAST - _LATIN1_FIRST
+    misread = halves = 0
+    # what it begins with is of Latin-1 or Han
+    if latin.any() or (view.flags & ALONE).any():
+        misread = sum(1 for _ in _matches(_MOJIBAKE, text, (each.start() for each in _MOJIBAKE_BEGIN.finditer(text))))
+        start, end = runs(latin)
+        halves = int((end - start)[end - start >= LATIN1_RUN].sum())
+    return 1000.0 * (misread + halves / 2) / len(text)
 
 
 def replacement_rate(view: View) -> float | None:
@@ -88,13 +95,17 @@ def capped_boilerplate_rate(view: View) -> float | None:
 def _boilerplate(view: View) -> list[str]:
     """What _BOILERPLATE finds: matched only where one of its beginnings stands, which takes less time."""
     text = view.lower
-    places = sorted(at for begin in _BOILERPLATE_BEGINS for at in _places(text, begin))
-    found, end = [], 0
+    begins = [*_BOILERPLATE_BEGINS, *(_BOILERPLATE_BEGINS_ALONE if (view.flags & ALONE).any() else ())]
+    return [*_matches(_BOILERPLATE, text, sorted(at for begin in begins for at in _places(text, begin)))]
+
+
+def _matches(pattern: re.Pattern[str], text: str, places: Iterable[int]) -> Iterator[str]:
+    """What the pattern finds, from left to right. `places`: all those where it may begin, ascending."""
+    end = 0
     for place in places:
-        if place >= end and (match := _BOILERPLATE.match(text, place)):
-            found.append(match[0])
+        if place >= end and (match := pattern.match(text, place)):
             end = match.end()
-    return found
+            yield match[0]
 
 
 def _places(text: str, piece: str) -> Iterator[int]:

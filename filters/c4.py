@@ -31,6 +31,8 @@ POLICY_PHRASES = ("terms of use", "privacy policy", "cookie policy", "uses cooki
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 
 KEPT, LONG_WORD, NO_TERMINAL, FEW_WORDS, LOREM_IPSUM, JAVASCRIPT, CURLY_BRACKET, POLICY = range(8)
+# The verdicts on lines that contain a phrase, in their order.
+PHRASES = {LOREM_IPSUM: ("lorem ipsum",), JAVASCRIPT: ("javascript",), CURLY_BRACKET: ("{",), POLICY: POLICY_PHRASES}
 
 
 class Counting(NamedTuple):
@@ -78,16 +80,16 @@ def judge_lines(view: View, counting: Counting) -> Lines:
     if counting.endings:
         set_verdict(NO_TERMINAL, (~_has_ending(view, spans, cited, counting.endings)).nonzero()[0])
     set_verdict(FEW_WORDS, (words < counting.min_words).nonzero()[0])
-    set_verdict(LOREM_IPSUM, view.containing("lorem ipsum", spans))
-    set_verdict(JAVASCRIPT, view.containing("javascript", spans))
-    set_verdict(CURLY_BRACKET, view.containing("{", spans))
-    for phrase in POLICY_PHRASES:
-        set_verdict(POLICY, view.containing(phrase, spans))
+    for verdict, phrases in PHRASES.items():
+        for phrase in phrases:
+            set_verdict(verdict, view.containing(phrase, spans))
     return Lines(spans, verdicts, cited)
 
 
 def count_lines(view: View, verdict: int, counting: Counting) -> float:
     """Lines with one verdict; blank lines count as FEW_WORDS or NO_TERMINAL."""
+    if verdict in PHRASES and not any(phrase in view.lower for phrase in PHRASES[verdict]):
+        return 0  # as of most texts, whose lines need not be judged then
     return int(np.count_nonzero(view.once(_JUDGED[counting]).verdicts == verdict))
 
 

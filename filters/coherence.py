@@ -11,6 +11,8 @@ Chinese the words are single characters.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ from filters.alphanumeric import alphanumeric_runs
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 MAX_CHARS = 30_000
 MAX_SENTENCES = 60
@@ -81,10 +85,16 @@ _DEPENDENT = frozenset((
     "moreover", "furthermore", "also", "then", "but", "and", "or", "so", "his", "her", "their", "its", "another",
     "both", "later", "afterwards", "meanwhile", "nevertheless", "instead", "finally",
 ))  # fmt: skip
-_PERSONAL = frozenset(("he", "she", "they", "his", "her", "their", "him", "them"))
-_DEFINITE, _INDEFINITE = frozenset(("the", "this", "that", "these", "those")), frozenset(("a", "an"))
-_PAST, _PRESENT = frozenset(("was", "were", "had", "did")), frozenset(("is", "are", "has", "does", "have", "do"))
-_QUOTES = frozenset('"“”「」『』')
+_PERSONAL = ("he", "she", "they", "his", "her", "their", "him", "them")
+_DEFINITE, _INDEFINITE = ("the", "this", "that", "these", "those"), ("a", "an")
+_PAST, _PRESENT = ("was", "were", "had", "did"), ("is", "are", "has", "does", "have", "do")
+_QUOTE = re.compile('["“”「」『』]')
+# The words that stand for a measurement, in this order.
+MARKED = (*_DEFINITE, *_INDEFINITE, *_PAST, *_PRESENT, *_PERSONAL)
+_OF_DEFINITE, _OF_INDEFINITE, _OF_PAST, _OF_PRESENT, _OF_PERSONAL = (
+    slice(MARKED.index(words[0]), MARKED.index(words[-1]) + 1)
+    for words in (_DEFINITE, _INDEFINITE, _PAST, _PRESENT, _PERSONAL)
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,29 @@ class Language:
     common_below: float
     openers: Mapping[str, int]
     follows: Floats
+
+    @cached_property
+    def weighted(self) -> Floats:
+        """The vectors times their idf."""
+        return self.vectors * self.idf[:, None]
+
+    @cached_property
+    def is_content(self) -> Flags:
+        """Of each word, whether it says what a text is about."""
+        return np.asarray(self.idf > self.common_below)
+
+    @cached_property
+    def codes(self) -> Mapping[str, int]:
+        """`index`, and behind it those of MARKED that it has not."""
+        missing = [word for word in MARKED if word not in self.index]
+        return {**self.index, **{word: len(self.vectors) + place for place, word in enumerate(missing)}}
+
+    @cached_property
+    def marked(self) -> Indices:
+        """The place in MARKED of each word by its code, -1: in none; the last is for a word without a code, -1."""
+        places = np.full(len(self.vectors) + len(MARKED) + 1, -1)
+        places[[self.codes[word] for word in MARKED]] = np.arange(len(MARKED))
+        return places
 
 
 @dataclass(frozen=True)
@@ -157,67 +190,74 @@ class Measured:
             self._measure()
 
     def _measure(self) -> None:
-        index, idf = self.language.index, self.language.idf
-        self.ids = [[index[word] for word in words if word in index] for words in self.words]
+        self._look_up()
         self.units = self._units()
-        numbers = np.unique(np.array([each for ids in self.ids for each in ids], int))
-        self.numbers: list[int] = numbers[idf[numbers] > self.language.common_below].tolist()
-        self.column = {number: place for place, number in enumerate(self.numbers)}
         has, the, a, start, end = self._marks()
         common = has @ has.T
         self.common = common
         weight = np.sqrt(np.maximum(np.diagonal(common), 1e-6))
-        self.pairs = np.stack(
-            [
-                self.units @ self.units.T,
-                common / np.outer(weight, weight),
-                *(
-                    np.minimum(x @ y.T, 6.0) / 6
-                    for x, y in ((has, the), (has, a), (a, the), (the, a), (has, start), (end, start))
-                ),
-                *self._names(),
-                *self._years(),
-                *self._flags(),
-            ]
-        ).astype(np.float32)
+        self.pairs = np.empty((len(PAIRS), self.n, self.n), np.float32)
+        measured = chain(
+            [self.units @ self.units.T, common / np.outer(weight, weight)],
+            (
+                np.minimum(x @ y.T, 6.0) / 6
+                for x, y in ((has, the), (has, a), (a, the), (the, a), (has, start), (end, start))
+            ),
+            self._names(),
+            self._years(),
+            self._flags(),
+        )
+        for place, values in enumerate(measured):
+            self.pairs[place] = values
+
+    def _look_up(self) -> None:
+        """Each word's code, its sentence and its place there, int64[words]; MARKED in sentences, bool[n, MARKED]."""
+        lengths = np.array([*map(len, self.words)])
+        codes = map(self.language.codes.get, chain.from_iterable(self.words), repeat(-1))
+        self.codes = np.fromiter(codes, np.int64, int(lengths.sum()))
+        self.sentence = np.arange(self.n).repeat(lengths)
+        self.firsts = lengths.cumsum() - lengths
+        self.place = np.arange(self.codes.size) - self.firsts.repeat(lengths)
+        self.lengths = lengths
+        self.marked = self.language.marked.take(self.codes, mode="wrap")
+        self.mentions = np.zeros((self.n, len(MARKED) + 1), bool)
+        self.mentions[self.sentence, self.marked] = True
 
     def _units(self) -> Floats:
         """The unit vector of each sentence: the mean of its words' vectors by idf; 0 without known words."""
-        vectors, idf = self.language.vectors, self.language.idf
-        flat = np.array([each for ids in self.ids for each in ids], int)
-        starts = np.cumsum([0, *(len(ids) for ids in self.ids)])
-        sums = np.zeros((flat.size + 1, vectors.shape[1]), np.float32)
-        np.cumsum(vectors[flat] * idf[flat, None], axis=0, out=sums[1:])
-        means = sums[starts[1:]] - sums[starts[:-1]]
+        weighted = self.language.weighted
+        known = (self.codes >= 0) & (self.codes < len(weighted))
+        ends = np.bincount(self.sentence[known], minlength=self.n).cumsum()
+        sums = np.zeros((int(ends[-1]) + 1, weighted.shape[1]), np.float32)
+        weighted.take(self.codes[known], axis=0).cumsum(axis=0, out=sums[1:])
+        means = np.diff(sums[[0, *ends]], axis=0)
         units: Floats = means / np.maximum(np.sqrt((means * means).sum(axis=1, keepdims=True)), 1e-6)
         return units
 
     def _marks(self) -> list[Floats]:
         """float32[n, content words] each, the idf where the word is, else 0: anywhere in the sentence; after "the";
         after "a"; among its first five words; in its second half."""
-        marks = [np.zeros((self.n, len(self.numbers)), np.float32) for _ in range(5)]
-        has, the, a, start, end = marks
-        index, column = self.language.index, self.column
-        values = np.sqrt(self.language.idf[self.numbers])
-        distinct = {word for words in self.words for word in words}
-        columns = {word: column[index[word]] for word in distinct if index.get(word) in column}
-        for row, words in enumerate(self.words):
-            half = len(words) // 2
-            before = ""
-            for place, word in enumerate(words):
-                at = columns.get(word)
-                if at is not None:
-                    value = values[at]
-                    has[row, at] = value
-                    if before in _DEFINITE:
-                        the[row, at] = value
-                    elif before in _INDEFINITE:
-                        a[row, at] = value
-                    if place < 5:
-                        start[row, at] = value
-                    if place >= half:
-                        end[row, at] = value
-                before = word
+        column = np.full(len(self.language.marked), -1)
+        known = np.zeros(len(self.language.marked), bool)
+        known[self.codes] = True
+        numbers = (known[: len(self.language.idf)] & self.language.is_content).nonzero()[0]
+        column[numbers] = np.arange(numbers.size)
+        columns = column.take(self.codes, mode="wrap")
+        content = (columns >= 0).nonzero()[0]
+        values = np.sqrt(self.language.idf[numbers]).take(columns[content])
+        at = self.sentence[content] * numbers.size + columns[content]
+        place = self.place[content]
+        before = np.where(place > 0, self.marked[content - 1], -1)
+        chosen = (
+            slice(None),
+            _within(before, _OF_DEFINITE),
+            _within(before, _OF_INDEFINITE),
+            place < 5,
+            place >= self.lengths[self.sentence[content]] // 2,
+        )
+        marks = [np.zeros((self.n, numbers.size), np.float32) for _ in chosen]
+        for mark, which in zip(marks, chosen, strict=True):
+            mark.reshape(-1)[at[which]] = values[which]
         return marks
 
     def _names(self) -> list[Floats]:
@@ -230,9 +270,8 @@ class Measured:
             for first, last in names:
                 if last in place:
                     (full if first else short)[row, place[last]] = 1
-        self.has_person = [
-            bool(_NAME.search(s, 1)) or not _PERSONAL.isdisjoint(w) for s, w in zip(self.sentences, self.words)
-        ]
+        named = np.array([_NAME.search(sentence, 1) is not None for sentence in self.sentences])
+        self.has_person = named | self.mentions[:, _OF_PERSONAL].any(axis=1)
         forward = np.minimum(full @ short.T, 1)
         return [forward, forward.T]
 
@@ -257,13 +296,13 @@ class Measured:
 
     def _flags(self) -> list[Floats]:
         """same_tense, length, pronoun_bound, pronoun_loose, openers, both_quote, both_number, question."""
-        words, n = self.words, self.n
-        tense = np.array([_sign(len(_PAST.intersection(each)) - len(_PRESENT.intersection(each))) for each in words])
-        lengths = np.log([len(each) for each in words])
-        personal = np.array([each[0] in _PERSONAL for each in words])
-        person = np.array(self.has_person)
-        classes = np.array([opener(each, self.language) for each in words])
-        quote = np.array([not _QUOTES.isdisjoint(sentence) for sentence in self.sentences])
+        past, present = (self.mentions[:, which].sum(axis=1) for which in (_OF_PAST, _OF_PRESENT))
+        tense = np.sign(past - present)
+        lengths = np.log(self.lengths)
+        personal = _within(self.marked[self.firsts], _OF_PERSONAL)
+        person = self.has_person
+        classes = np.array([opener(each, self.language) for each in self.words])
+        quote = np.array([bool(_QUOTE.search(sentence)) for sentence in self.sentences])
         number = np.array([bool(_DIGIT.search(sentence)) for sentence in self.sentences])
         questions = np.array([sentence[-1] in "?？" for sentence in self.sentences], np.float32)
         return [
@@ -274,7 +313,7 @@ class Measured:
             self.language.follows[classes[:, None], classes],
             np.outer(quote, quote).astype(np.float32),
             np.outer(number, number).astype(np.float32),
-            np.broadcast_to(questions[:, None], (n, n)),
+            questions[:, None],
         ]
 
     def weighed(self, weights: Doubles) -> Floats:
@@ -297,8 +336,9 @@ def opener(words: Sequence[str], language: Language) -> int:
     return language.openers.get(first, 1 if first.isdigit() else 0)
 
 
-def _sign(value: int) -> int:
-    return (value > 0) - (value < 0)
+def _within(marked: Indices, those: slice) -> Flags:
+    """Whether places in MARKED, or -1, are among those."""
+    return np.asarray((marked >= those.start) & (marked < those.stop))
 
 
 def features(text: Measured, weights: CoherenceWeights) -> Doubles | None:

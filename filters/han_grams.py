@@ -3,7 +3,7 @@ what is Latin on the page."""
 
 import re
 from collections import Counter
-from itertools import pairwise
+from operator import add
 
 from filters.bag_of_words import MAX_TEXT_CHARS
 from filters.han_forms import simplified
@@ -13,8 +13,8 @@ _RUN = re.compile(r"[\u3400-\u9fff]+")
 
 def han_gram_counts(text: str) -> Counter[str]:
     """Counts the Han characters of the first 100,000 characters, and the pairs of neighbours."""
-    counts: Counter[str] = Counter()
+    grams: list[str] = []
     for run in _RUN.findall(simplified(text[:MAX_TEXT_CHARS])):
-        counts.update(run)
-        counts.update(map("".join, pairwise(run)))
-    return counts
+        grams += run
+        grams += map(add, run, run[1:])
+    return Counter(grams)

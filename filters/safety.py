@@ -13,8 +13,9 @@ Limits: it matches words, not meaning or tone; a threat in polite words passes.
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import exp, log2
 
 from filters.alphanumeric import RUN as _WORD
@@ -27,7 +28,7 @@ MAX_CHARS = 100_000
 HAN_PER_WORD = 1.6
 DIGITS = 4
 
-_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]+")
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,27 @@ class CategoryWords:
 
     strengths: Mapping[str, float]
     spaced: bool
-    _by_first: dict[str, list[str]] = field(default_factory=dict, compare=False, repr=False)
+    # By its first part, each phrase as it stands in a prepared text, and its parts: words, of Chinese characters.
+    _by_first: dict[str, list[tuple[str, Sequence[str]]]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for phrase in self.strengths:
-            self._by_first.setdefault(phrase.split(" ")[0] if self.spaced else phrase[0], []).append(phrase)
+            stands, parts = (f" {phrase} ", phrase.split(" ")) if self.spaced else (phrase, phrase)
+            self._by_first.setdefault(parts[0], []).append((stands, parts))
+
+    @property
+    def parts(self) -> Iterator[str]:
+        """Those of all its phrases."""
+        return (part for phrases in self._by_first.values() for _, parts in phrases for part in parts)
 
     def found(self, text: "Prepared") -> list[str]:
         """Returns the distinct words of the category in the text, sorted; one inside another does not count."""
-        phrases = (phrase for first in text.firsts & self._by_first.keys() for phrase in self._by_first[first])
-        if self.spaced:
-            found = [f" {phrase} " for phrase in phrases if f" {phrase} " in text.joined]
-        else:
-            found = [phrase for phrase in phrases if text.firsts.issuperset(phrase) and phrase in text.joined]
+        phrases = (phrase for first in text.parts & self._by_first.keys() for phrase in self._by_first[first])
+        found = [
+            phrase
+            for phrase, parts in phrases
+            if text.parts.issuperset(parts) and (len(parts) == 1 or phrase in text.joined)
+        ]
         return sorted(each.strip() for each in found if not any(each in other for other in found if other != each))
 
 
@@ -59,7 +68,7 @@ class Prepared:
     set of its words (Chinese: characters), and the number of its words."""
 
     joined: str
-    firsts: frozenset[str]
+    parts: frozenset[str]
     words: float
 
 
@@ -70,6 +79,14 @@ class Safety:
     words: Mapping[str, Mapping[str, CategoryWords]]
     weights: Mapping[str, float]
     bias: float
+
+    @cached_property
+    def _parts(self) -> dict[str, frozenset[str]]:
+        """The parts of all phrases, by language."""
+        return {
+            language: frozenset(part for words in categories.values() for part in words.parts)
+            for language, categories in self.words.items()
+        }
 
     def score(self, text: str, language: str | None) -> float | None:
         """Returns the probability that the text is harmless; None in a language without words. If `language` is None,
@@ -83,6 +100,8 @@ class Safety:
         if language not in self.words:
             return None
         ready = prepare(text, language)
+        # few of a text's words are in a phrase: looked up once for all categories
+        ready = replace(ready, parts=ready.parts & self._parts[language])
         return {name: amount(words, ready) for name, words in self.words[language].items()}
 
     def found(self, text: str, language: str | None) -> dict[str, list[str]]:
@@ -101,7 +120,7 @@ def prepare(text: str, language: str) -> Prepared:
     words = alphanumeric_runs(head)
     if is_spaced(language):
         return Prepared(f" {' '.join(words)} ", frozenset(words), len(words))
-    han = len(_HAN.findall(head))
+    han = _han(head)
     return Prepared(head, frozenset(head), han / HAN_PER_WORD + sum(word.isascii() for word in words))
 
 
@@ -124,7 +143,12 @@ def is_spaced(language: str) -> bool:
 def guessed_language(text: str) -> str:
     head = text[:2000]
     letters = sum(each.isalpha() for each in head)
-    return "zh" if letters and len(_HAN.findall(head)) > letters / 3 else "en"
+    return "zh" if letters and _han(head) > letters / 3 else "en"
+
+
+def _han(text: str) -> int:
+    """How many Han characters there are."""
+    return sum(map(len, _HAN.findall(text)))
 
 
 def phrase_of(word: str, language: str) -> str:

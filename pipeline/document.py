@@ -14,6 +14,13 @@ from mixers.pretokens import count as count_tokens
 Trace = list[dict[str, Any]]
 
 
+class WordCounts(dict[str, int]):
+    """Counts of words, which stay as they are."""
+
+    looked_up: tuple[int, Any] | None = None
+    """What tables of words have of them (`pipeline/models/vocabulary.py`)."""
+
+
 @dataclass
 class Document:
     """`signals`: the measured signals of the current text, by name. `evidence`: what explains the value of a signal
@@ -32,7 +39,7 @@ class Document:
     language_shares: str | None = None
     _plain: str | None = None
     _view: View | None = None
-    _word_counts: Mapping[str, int] | None = None
+    _word_counts: WordCounts | None = None
 
     @property
     def plain(self) -> str:
@@ -48,7 +55,7 @@ class Document:
     def word_counts(self) -> Mapping[str, int]:
         """The count of each word, computed once for all bag-of-words models."""
         if self._word_counts is None:
-            self._word_counts = word_counts(self.plain)
+            self._word_counts = WordCounts(word_counts(self.plain))
         return self._word_counts
 
     @property
@@ -56,6 +63,10 @@ class Document:
         if self._view is None:
             self._view = View(self.plain, url=self.url, language=self.language or "")
         return self._view
+
+    def forget(self) -> None:
+        """Drops what is derived from the text, to be derived again if it is asked for."""
+        self._plain = self._view = self._word_counts = None
 
     def set_language(self, language: str, score: float) -> None:
         self.language, self.language_score = language, score
@@ -74,7 +85,7 @@ class Document:
     def replace_text(self, text: str) -> None:
         """Replaces the text by an edited one and drops what was measured on the old text."""
         self.text, self.edited = text, True
-        self._plain = self._view = self._word_counts = None
+        self.forget()
         for name in [name for name in self.signals if name in SIGNALS]:
             del self.signals[name]
         self.tokens = count_tokens(text)

@@ -13,7 +13,8 @@ from infra.storage import new_folder
 from pipeline.fit.kneser_ney import estimate, write_arpa
 from pipeline.fit.sentencepiece_bpe import MAX_LINE_CHARS, train_bpe
 from pipeline.fit.texts import Sample, auc, counted, lines_of, origin, read_samples, split, write_card
-from pipeline.models.perplexity import LANGUAGE_MODELS, SENTENCEPIECE, load_perplexity, load_sentencepiece
+from pipeline.models.perplexity import LANGUAGE_MODELS, SENTENCEPIECE, load_perplexity
+from pipeline.models.pieces import load_sentencepiece
 
 ORDER = 5
 # n-grams of three and more words that occur once take most of the file and add little to the model.

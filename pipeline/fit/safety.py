@@ -179,7 +179,7 @@ def _learned(safe: Sequence[Sample], unsafe: Sequence[Sample], language: str) ->
 def _units(text: str, language: str) -> set[str]:
     ready = prepare(text, language)
     if is_spaced(language):
-        return set(ready.firsts)
+        return set(ready.parts)
     return {a + b for a, b in zip(ready.joined, ready.joined[1:]) if a.isalpha() and b.isalpha()}
 
 

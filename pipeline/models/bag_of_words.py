@@ -12,7 +12,8 @@ import numpy.typing as npt
 from filters.bag_of_words import word_counts
 from pipeline.models.combination import logistic
 from pipeline.models.scorer import Measure, Scorer
-from pipeline.models.word_table import WordTable, read_word_table, term_frequencies
+from pipeline.models.vocabulary import TableWords
+from pipeline.models.word_table import WordTable, read_word_table
 
 FORMAT = "refinery.bag_of_words/1"
 ADVICE = "run `refinery fit bag-of-words` or `refinery fit defaults`"
@@ -35,22 +36,21 @@ class BagOfWords:
     def score_counts(self, counts: Mapping[str, int]) -> float:
         """The probability, 0 to 1, that a text with so many of each word has the words of the positives; one without
         a known word is judged by the intercept alone."""
-        place, idf_W, weight_W = self._arrays
-        known = [*(counts.keys() & place.keys())]
-        if not known:
+        words, idf_W, weight_W = self._arrays
+        at, frequencies = words.found(counts)
+        if not at.size:
             return logistic(self.intercept, DIGITS)
-        at = np.array([*map(place.__getitem__, known)])
-        values = term_frequencies([*map(counts.__getitem__, known)]) * idf_W[at]
+        values = frequencies * idf_W[at]
         # fsum rounds once: the order of the words does not matter
         norm = math.sqrt(math.fsum((values * values).tolist()))
         margin = self.intercept + math.fsum((values * weight_W[at]).tolist()) / norm
         return logistic(margin, DIGITS)
 
     @cached_property
-    def _arrays(self) -> tuple[dict[str, int], Floats, Floats]:
-        """The place of each word, and by it the inverse document frequencies and the weights."""
+    def _arrays(self) -> tuple[TableWords, Floats, Floats]:
+        """The words, and by their places the inverse document frequencies and the weights."""
         idf, weights = (np.array([pair[column] for pair in self.words.values()]) for column in (0, 1))
-        return {word: place for place, word in enumerate(self.words)}, idf, weights
+        return TableWords(self.words), idf, weights
 
     def as_text(self) -> str:
         """The content of its file (`pipeline/models/word_table.py`)."""

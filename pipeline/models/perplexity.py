@@ -7,6 +7,7 @@ from typing import Any
 from filters.ccnet import normalized_lines
 from infra.errors import UsageError
 from pipeline.models.fasttext import DIGITS
+from pipeline.models.pieces import load_sentencepiece, load_speller, protobuf_fields
 from pipeline.models.quality import check_quality, load_quality
 from pipeline.models.scorer import Measure, Scorer
 
@@ -26,16 +27,14 @@ def load_perplexity(path: Path) -> Callable[[str], float]:
     (cc_net/perplexity.py). A text without a line is as improbable as can be: MAX_PERPLEXITY, where all values end.
     Beyond MAX_SCORED_CHARS the text is not looked at.
     """
-    pieces = load_sentencepiece(path / SENTENCEPIECE)
+    spell = load_speller(path / SENTENCEPIECE)
     model = _load_kenlm(path)
 
     def perplexity(text: str) -> float:
         total, length = 0.0, 0
-        for line in _lines(text):
-            words = pieces.encode(line, out_type=str)
-            if words:
-                total += model.score(" ".join(words))
-                length += len(words) + 1
+        for pieces in filter(None, spell(_lines(text))):
+            total += model.score(pieces)
+            length += pieces.count(" ") + 1
         return round(min(10.0 ** min(-total / length, 9.0), MAX_PERPLEXITY), DIGITS) if length else MAX_PERPLEXITY
 
     return perplexity
@@ -48,15 +47,6 @@ def _lines(text: str) -> list[str]:
         for line in clean.split("\n")
         for start in range(0, len(line), MAX_LINE_CHARS)
     )
-
-
-def load_sentencepiece(path: Path) -> Any:
-    from sentencepiece import SentencePieceProcessor
-
-    try:
-        return SentencePieceProcessor(model_file=str(path))
-    except (RuntimeError, OSError):
-        raise UsageError(f"{path} is not a SentencePiece model: fit or fetch it again") from None
 
 
 def _kenlm_file(folder: Path) -> Path:
@@ -82,14 +72,10 @@ def _has_whole_fields(path: Path) -> bool:
     """Whether the file is a sequence of protobuf fields with a length, as a SentencePiece model is, and ends with
     one."""
     content = path.read_bytes() if path.is_file() else b""
-    at = 0
-    while at + 1 < len(content) and content[at] & 7 == 2:
-        at, length, shift = at + 1, 0, 0
-        while content[at : at + 1] >= b"\x80":
-            length |= (content[at] & 127) << shift
-            at, shift = at + 1, shift + 7
-        at += 1 + length + (int.from_bytes(content[at : at + 1]) << shift)
-    return at == len(content) > 0
+    try:
+        return content != b"" and all(isinstance(value, bytes) for _, value in protobuf_fields(content))
+    except ValueError:
+        return False
 
 
 def _has_ends(path: Path) -> bool:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from pipeline.models.combination import MAX_MARGIN, logistic
 from pipeline.models.scorer import Measure, Scorer
-from pipeline.models.word_table import WordTable, read_word_table, term_frequencies
+from pipeline.models.vocabulary import TableWords
+from pipeline.models.word_table import WordTable, read_word_table
 
 FORMAT = "refinery.reference/1"
 ADVICE = "run `refinery fit reference` or `refinery fit defaults`"
@@ -35,23 +36,23 @@ class ReferenceClassifier:
         columns = [[self.words[word][1][column] for word in words] for column in range(len(self.kinds))]
         return WordTable(self.kinds, words, idf, columns).as_text(FORMAT)
 
-    def margins(self) -> Callable[[Mapping[str, int]], Floats]:
-        """Counts of words → float64[kinds]: the logarithm of the odds that the text is of each kind.
+    def margins(self) -> Callable[..., Floats]:
+        """Counts of words, one mapping or several without a word in common → float64[kinds]: the logarithm of the odds
+        that the text is of each kind.
 
         A text without a known word resembles none.
         """
-        place = {word: index for index, word in enumerate(self.words)}
+        words = TableWords(self.words)
         idf_W = np.array([idf for idf, _ in self.words.values()])
-        weights_WK = np.array([weights for _, weights in self.words.values()]).reshape(len(place), len(self.kinds))
+        weights_WK = np.array([weights for _, weights in self.words.values()]).reshape(len(self.words), len(self.kinds))
         intercepts_K = np.array(list(self.kinds.values()))
         none_K = np.full(len(self.kinds), -MAX_MARGIN)
 
-        def margins(counts: Mapping[str, int]) -> Floats:
-            known = [*filter(place.__contains__, counts)]
-            if not known:
+        def margins(*counts: Mapping[str, int]) -> Floats:
+            at, frequencies = map(np.concatenate, zip(*map(words.found, counts)))
+            if not at.size:
                 return none_K
-            at = np.array([*map(place.__getitem__, known)])
-            values = term_frequencies([*map(counts.__getitem__, known)]) * idf_W[at]
+            values = frequencies * idf_W[at]
             # summed in one order: a product of matrices depends on the type of CPU
             sums_K = (values[:, None] * weights_WK[at]).sum(axis=0)
             return np.asarray(intercepts_K + sums_K / math.sqrt(math.fsum(values * values)))

@@ -19,6 +19,7 @@ from pipeline.document import Document
 from pipeline.models.combination import logistic
 from pipeline.models.reference import ReferenceClassifier
 from pipeline.models.scorer import Measure, Scorer
+from pipeline.models.vocabulary import TableWords
 from pipeline.models.word_table import read_word_table
 
 FORMAT = "refinery.topics.{}/1"
@@ -38,9 +39,15 @@ CHINESE = "zh"
 
 def topic_counts(document: Document) -> Mapping[str, int]:
     """The words of a document as its language's table has them, and the marks of its form."""
-    if document.language == CHINESE:
-        return han_gram_counts(document.plain)
-    return {**document.word_counts, **form_marks(document.plain)}
+    return {**_words(document), **_marks(document)}
+
+
+def _words(document: Document) -> Mapping[str, int]:
+    return han_gram_counts(document.plain) if document.language == CHINESE else document.word_counts
+
+
+def _marks(document: Document) -> Mapping[str, int]:
+    return {} if document.language == CHINESE else form_marks(document.plain)
 
 
 def in_turns(text: str) -> bool:
@@ -54,18 +61,18 @@ def load_topics(path: Path) -> Measure:
     table = read_word_table(path, FORMAT.format(language), ADVICE)
     if unknown := sorted(table.intercepts.keys() - set(COLUMNS)):
         raise UsageError(f"{path} tells {unknown[0]}, which is none of {', '.join(COLUMNS)}: {ADVICE}")
-    words = dict(zip(table.words, zip(table.idf, zip(*table.weights))))
-    of = ReferenceClassifier(table.intercepts, words).margins()
+    of = ReferenceClassifier(table.intercepts, dict(zip(table.words, zip(table.idf, zip(*table.weights))))).margins()
+    words = TableWords(table.words)
     columns = list(table.intercepts)
     nothing: dict[str, float | None] = dict.fromkeys(COLUMNS)
 
     def measure(document: Document) -> Mapping[str, float | None]:
         if document.language != language:
             return nothing
-        counts = topic_counts(document)
-        if sum(word[0] != "<" for word in counts.keys() & words.keys()) < LEAST_WORDS:
+        counts = _words(document)
+        if words.found(counts)[0].size < LEAST_WORDS:
             return nothing
-        found = {name: logistic(float(m), DIGITS) for name, m in zip(columns, of(counts))}
+        found = {name: logistic(float(m), DIGITS) for name, m in zip(columns, of(counts, _marks(document)))}
         if in_turns(document.plain):
             found |= {name: max(found[name], OF_TURNS) for name in DIALOGUE if name in found}
         return nothing | found

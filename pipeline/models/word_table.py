@@ -85,8 +85,8 @@ def _tabled() -> npt.NDArray[np.float64]:
     return np.array([0.0, *(1.0 + log(count) for count in range(1, TABLED))])
 
 
-def term_frequencies(counts: list[int]) -> npt.NDArray[np.float64]:
-    """1 + log(count) of each count, of one at least, float64[counts]."""
-    if max(counts) < TABLED:
-        return np.asarray(_tabled()[counts])
-    return np.array([1.0 + log(count) for count in counts])
+def term_frequencies(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """1 + log(count) of each count, float64[counts]."""
+    if counts.max(initial=0) < TABLED:
+        return _tabled().take(counts)
+    return np.array([1.0 + log(count) for count in counts.tolist()])

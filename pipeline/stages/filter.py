@@ -9,11 +9,12 @@ import pyarrow as pa
 from infra.engines.task import Output
 from infra.hashing import sha256_json
 from infra.ledger import ledger_batch
+from pipeline.document import Document
 from pipeline.job.carried import Carried
 from pipeline.job.funnel import Funnel, rejected_rows, unreadable
 from pipeline.models.loaded import loaded_models
 from pipeline.steps.batch import after_steps, working_documents
-from pipeline.steps.interpreter import run_steps, step_signals
+from pipeline.steps.interpreter import run_steps_over, step_signals
 from pipeline.steps.step import Step
 
 
@@ -39,17 +40,16 @@ class FilterTask:
 
     def __call__(self, part: Any) -> Iterator[Output]:
         funnel, models, schema = Funnel(), loaded_models(self.places), self.schema
+
+        def passed(order: int, document: Document) -> None:
+            funnel.passed(order, len(document.text), document.tokens)
+
         for batch in part.batches():
-            kept, rejected, numbers = [], [], []
-            for number, document in enumerate(working_documents(batch)):
-                rejects = run_steps(
-                    document, self.steps, models, passed=lambda order, d: funnel.passed(order, len(d.text), d.tokens)
-                )
-                if rejects:
-                    rejected.append((number, rejects))
-                else:
-                    numbers.append(number)
-                    kept.append(document)
+            documents = [*working_documents(batch)]
+            found = run_steps_over(documents, self.steps, models, passed)
+            rejected = [(number, rejects) for number, rejects in enumerate(found) if rejects]
+            numbers = [number for number, rejects in enumerate(found) if not rejects]
+            kept = [documents[number] for number in numbers]
             funnel.count["in"] += batch.num_rows
             funnel.count["rejected"] += len(rejected)
             whole = batch if not rejected else batch.take(pa.array(numbers, pa.int64()))

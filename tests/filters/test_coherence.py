@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from filters.coherence import (
     FEATURES,
+    MARKED,
     MIN_SENTENCES,
     PAIRS,
     CoherenceWeights,
@@ -117,3 +118,27 @@ def test_too_few_sentences_have_no_score() -> None:
 def test_any_text(pieces: list[str]) -> None:
     value = score(sentences_of("\n".join(pieces)), LANGUAGE, WEIGHTS)
     assert value is None or 0 <= value <= 1
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from([*WORDS, "these", "an", "had", "unknown"]), min_size=1, max_size=14),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_marks_and_mentions_word_by_word(sentences: list[list[str]]) -> None:
+    """As loops over the words say it: the idf of a content word where it is, after "the", after "a", early, late."""
+    text = Measured([" ".join(words) for words in sentences], LANGUAGE)
+    present = {word for words in text.words for word in words if LANGUAGE.index.get(word, 0) > 1}
+    content = sorted(present, key=LANGUAGE.index.__getitem__)
+    marks = np.zeros((5, text.n, len(content)), np.float32)
+    for row, words in enumerate(text.words):
+        for place, word in enumerate(words):
+            if word in content:
+                before = words[place - 1] if place else ""
+                after = (True, before in ("the", "these"), before in ("a", "an"), place < 5, place >= len(words) // 2)
+                marks[list(after), row, content.index(word)] = np.sqrt(np.float32(2))
+    assert (np.array(text._marks()) == marks).all()
+    mentioned = [[word in words for word in MARKED] for words in text.words]
+    assert text.mentions[:, :-1].tolist() == mentioned

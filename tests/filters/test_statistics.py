@@ -1,9 +1,13 @@
 """Plain statistics, scripts, stop words, damage and Chinese: values by hand, and the documented directions."""
 
 import math
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from filters.broken import _BOILERPLATE, _MOJIBAKE
 from filters.catalog import measure
 from filters.view import View
 
@@ -117,3 +121,19 @@ def test_chinese_prose_and_keyword_lists_differ() -> None:
         assert (value(CHINESE, name) or 0) > 0.08
         assert value(keywords, name) == 0
     assert value("これは日本語の文章です。", "chinese_function_character_fraction") is None
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["Ã©", "â€™", "ÐÑ", "ï¿½", "锟斤拷", "烫", "é", "ä", "登录", "狐狸", "\xa0", "“", "a ", "login", "\n"]
+        )
+    )
+)
+def test_places_where_a_pattern_may_begin_are_all(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    runs = re.findall("[\u00a1-\u00ff]{6,}", text)
+    rate = 1000.0 * (len(_MOJIBAKE.findall(text)) + sum(map(len, runs)) / 2) / max(1, len(text))
+    assert value(text, "mojibake_rate") == rate
+    words = value(text, "words") or 0
+    assert value(text, "boilerplate_rate") == (100.0 * len(_BOILERPLATE.findall(text)) / words if words else None)

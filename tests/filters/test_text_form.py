@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.text_form import LINE_CHARS, MOST, form_marks, share_in_turns
+from filters.text_form import _CODE_LINE, LINE_CHARS, MOST, _is_code, form_marks, share_in_turns
 
 CHAT = "USER: Is the table free at eight?\nSYSTEM: It is.\nUSER: Then I take it, please.\nSYSTEM: It is booked."
 CHINESE = "甲：你今天去哪里了？\n乙：我去了图书馆。\n甲：看了什么书？\n乙：一本小说。"
@@ -66,3 +66,10 @@ def test_of_a_line_without_end_the_beginning_is_read(unit: str) -> None:
     line = unit * 200_000
     assert share_in_turns(line) == 0.0
     assert form_marks(line).get("<code>", 0) == form_marks(line[:LINE_CHARS]).get("<code>", 0)
+
+
+@given(
+    st.lists(st.sampled_from([*" \t=;{}):(/#$>*.,ax0", "return", "if ", "Use", "use ", "\u3000", "f(x)"])).map("".join)
+)
+def test_a_line_of_code_is_looked_for_wherever_it_may_be(line: str) -> None:
+    assert _is_code(line) == (_CODE_LINE.search(line) is not None)

@@ -1,0 +1,56 @@
+"""One dictionary for the words of all tables: those of a document are looked up once, however many tables read them.
+
+A table of some thousand words does not stay in a CPU's caches from one document to the next, so that each of its
+lookups is of memory. Here every word that a table has gets a number when the table is loaded. The words of a document
+become numbers once, and a table takes its own from them by an array.
+"""
+
+from collections.abc import Collection, Mapping
+from itertools import repeat
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.document import WordCounts
+from pipeline.models.word_table import term_frequencies
+
+Places = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+_NUMBERS: dict[str, int] = {}
+_ADDING = Lock()
+
+
+class TableWords:
+    """The words of a table, whose places are in the order given; none is there twice."""
+
+    def __init__(self, words: Collection[str]) -> None:
+        with _ADDING:
+            numbers = [_NUMBERS.setdefault(word, len(_NUMBERS)) for word in words]
+            # the last is for the words of tables that come later
+            self._place_of = np.full(len(_NUMBERS) + 1, -1)
+        self._place_of[numbers] = np.arange(len(numbers))
+
+    def found(self, counts: Mapping[str, int]) -> tuple[Places, Floats]:
+        """The places of the words that are counted, in the order of `counts`, and the `term_frequencies` of these."""
+        numbers, frequencies = _of_document(counts) if isinstance(counts, WordCounts) else _numbered(counts)
+        places = self._place_of.take(numbers, mode="clip")
+        known = (places >= 0).nonzero()[0]
+        return places.take(known), frequencies.take(known)
+
+
+def _of_document(counts: WordCounts) -> tuple[Places, Floats]:
+    """`_numbered`, once as long as no table brings other words."""
+    if counts.looked_up is None or counts.looked_up[0] != len(_NUMBERS):
+        counts.looked_up = (len(_NUMBERS), _numbered(counts))
+    found: tuple[Places, Floats] = counts.looked_up[1]
+    return found
+
+
+def _numbered(counts: Mapping[str, int]) -> tuple[Places, Floats]:
+    """The numbers of the words that have one, and the frequency of each."""
+    numbers = np.fromiter(map(_NUMBERS.get, counts, repeat(-1)), np.int64, len(counts))
+    known = (numbers >= 0).nonzero()[0]
+    times = np.fromiter(counts.values(), np.int64, len(counts)).take(known)
+    return numbers.take(known), term_frequencies(times)
