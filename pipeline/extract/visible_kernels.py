@@ -156,10 +156,38 @@ def _tag_end(page: Bytes, place: int) -> int:
     return place + 1 if place < page.size and page[place] == _MORE else -1
 
 
+def _script_end(page: Bytes, content: int, name: np.uint64) -> int:
+    """Where a script ends, its end tag included; -1 for an end tag with attributes. In a comment, a script may hold
+    another."""
+    place = begin = content
+    escaped = doubly = False
+    while True:
+        place = _find_angle(page, place)
+        if place + 1 >= page.size:
+            return page.size
+        if page[place] == _MORE:
+            if place - 2 >= begin and page[place - 1] == _DASH and page[place - 2] == _DASH:
+                escaped = doubly = False
+        elif page[place + 1] == _MARK:
+            if place + 3 < page.size and page[place + 2] == _DASH and page[place + 3] == _DASH:
+                begin = place + 4 if escaped else place + 2  # its own dashes may be those of its end
+                escaped = True
+        else:
+            closing = page[place + 1] == _SLASH
+            other, end = _name(page, place + 1 + closing)
+            if other == name and end < page.size:
+                if closing and not doubly:
+                    return _tag_end(page, end)
+                doubly = not closing and escaped
+        place += 1
+
+
 def _element_end(
     page: Bytes, content: int, element: int, name: np.uint64, endless: Flags, names: Words, meanings: Bytes
 ) -> int:
     """As `element_ends.element_end` where that is simple, else -1. Sets `endless` if no end tag of the name follows."""
+    if element == SCRIPT:
+        return _script_end(page, content, name)
     nests = element in (SVG, TEMPLATE)
     place = content
     while not endless[element]:
@@ -168,7 +196,7 @@ def _element_end(
             endless[element] = True
             break
         byte = page[place]
-        if byte == _MARK and (nests or (element == SCRIPT and page[place + 1] == _DASH)):
+        if byte == _MARK and nests:
             break
         closing = byte == _SLASH
         if not closing and not (nests and _is_letter(byte)):
@@ -215,7 +243,7 @@ def _said(says: int, out: Bytes, count: int) -> int:
 
 kernel = compiled_with(
     place_of, _says, _is_letter, _is_blank, _ends_name, _find, _find_angle, _copy, _name, _is_alphabetic,
-    _comment_end, _tag_end, _element_end, _markup, _is_declaration, _said,
+    _comment_end, _tag_end, _script_end, _element_end, _markup, _is_declaration, _said,
 )  # fmt: skip
 
 

@@ -71,7 +71,22 @@ def test_each_element_ends_where_patterns_say(name: str, inside: str) -> None:
             assert strip_tags(html, "", NoOptions()).text == visible_text(html)
 
 
-@settings(deadline=None)  # the first call compiles
+SCRIPTS = [
+    *"<script> </script> <script/ </SCRIPT <!-- --> -- > <! - <p> a".split(" "),
+    " ",
+    "</Script\n>",
+    "</script x>",
+]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(SCRIPTS), max_size=20).map("".join))
+def test_scripts_end_where_patterns_say(html: str) -> None:
+    html = f"<script>{html}"
+    assert strip_tags(html, "", NoOptions()).text == visible_text(html)
+
+
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=40).map("".join))
 def test_it_is_the_text_by_following_each_tag(html: str) -> None:
     slow = all_text(html, "", AllTextOptions(title=False)).text
