@@ -1,6 +1,6 @@
 """`strip_tags`: all visible text in one pass over the bytes of a page. The cheapest extractor, meant for prefilters.
 
-The text is that of `all_text` without its title, in a tenth of the time, with one difference: a ">" in a quoted value
+The text is that of `all_text` without its title, in a fraction of the time, with one difference: a ">" in a quoted value
 ends its tag here, so the rest of the value is kept as text, and a comment that begins there counts as a comment. It
 builds no tree, does not recurse and reads nothing twice: a tag, comment or script without an end reaches to the end of
 the page. It takes no more memory than a few copies of the page, so the caps on size suffice.
