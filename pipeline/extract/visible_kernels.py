@@ -24,13 +24,14 @@ BREAKS_LINE, BREAKS_WORD, IN_NO_SVG, IS_RAW, ELEMENT = 1, 2, 4, 8, 16
 SCRIPT, SVG, TEMPLATE, SHOWN = 1, 2, 3, 4
 # A name is six bits for each letter or digit, so that it is one number, exactly; longer names say nothing, but one.
 LONGEST_NAME, NAME_BITS = 10, 6
+PLACES_BITS = 9  # of the table of names, which has 2^9 places
 _FOREIGN_OBJECT: Final = 13  # its length
 # What stands for a line end, which is in no page; why `visible` stops.
 LINE = 0
 DONE, AT_ELEMENT, NO_LETTERS = 0, 1, 2
 
 _ONE: Final = np.uint64(1)
-_PLACES_BITS: Final = np.uint64(9)  # of the table of names
+_PLACE_SHIFT: Final = np.uint64(64 - PLACES_BITS)
 _ODD: Final = np.uint64(0x9E3779B97F4A7C15)
 _LESS, _MORE, _SLASH, _MARK, _QUERY, _DASH = 0x3C, 0x3E, 0x2F, 0x21, 0x3F, 0x2D
 
@@ -40,7 +41,7 @@ _PLAIN: Final = np.array([byte > 0x20 and byte not in (0x7F, 0xC2, 0xE1, 0xE2, 0
 
 def place_of(name: np.uint64) -> int:
     """Where the search for a name begins in the table of names."""
-    return int(np.int64((name * _ODD) >> (np.uint64(64) - _PLACES_BITS)))
+    return int(np.int64((name * _ODD) >> _PLACE_SHIFT))
 
 
 def _says(name: np.uint64, names: Words, meanings: Bytes) -> int:
