@@ -9,7 +9,7 @@ from collections.abc import Set
 from typing import Final
 
 RUN: Final = re.compile(r"[^\W_]+")
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_ASCII: Final = bytes(range(128))
 # With more kinds of characters outside ASCII, the expression takes less time.
 _MOST_OTHERS: Final = 100
 
@@ -27,7 +27,8 @@ _AS_THEY_ARE, _ZERO_DIGITS = _table(False), _table(True)
 
 def others_of(text: str) -> set[str]:
     """The characters of a text that are not ASCII."""
-    return set() if text.isascii() else set(_NOT_ASCII.findall(text))
+    utf8 = text.encode("utf-8", "surrogatepass")
+    return set() if len(utf8) == len(text) else set(utf8.translate(None, _ASCII).decode("utf-8", "surrogatepass"))
 
 
 def alphanumeric_runs(text: str, zero_digits: bool = False, others: Set[str] | None = None) -> list[str]:

@@ -41,14 +41,12 @@ def word_counts(text: str) -> Counter[str]:
         times = counts.pop(word)
         counts[quality_words(word)] += times
     if runs:
-        counts.update(_han_counts(runs))
+        dict.update(counts, _han_counts(runs))  # none of these are there yet
     return counts
 
 
-def _han_counts(runs: list[str]) -> Counter[str]:
+def _han_counts(runs: list[str]) -> dict[str, int]:
     text = simplified(" ".join(runs))
     counts = Counter(text)
     counts.update(map(add, text, text[1:]))
-    for word in [word for word in counts if " " in word]:
-        del counts[word]
-    return counts
+    return {word: times for word, times in counts.items() if " " not in word}

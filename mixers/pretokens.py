@@ -34,9 +34,10 @@ MAX_SYMBOL_PIECE = 2
 
 _SPACE, _IDEOGRAPH, _NUMBER, _LETTER, _SYMBOL, _NEWLINE = range(6)
 _PLANE = 0x10000
-# The longest piece of each class; a run of newlines is one piece, whatever its length.
-_PIECE = np.array([1, 1, 1, MAX_WORD_PIECE, MAX_SYMBOL_PIECE, 2**62])
-_COUNTED = np.array([0, 1, 1, 1, 1, 1])
+# The pieces of a run of each class are (length + _MORE) >> _SHIFT: none of white space, one of newlines, whatever the
+# length; the longest pieces of the others are powers of two.
+_SHIFT = np.array([63, 0, 0, MAX_WORD_PIECE.bit_length() - 1, MAX_SYMBOL_PIECE.bit_length() - 1, 62])
+_MORE = np.array([0, 0, 0, MAX_WORD_PIECE - 1, MAX_SYMBOL_PIECE - 1, 2**62 - 1])
 
 
 @lru_cache(maxsize=2)
@@ -62,12 +63,12 @@ def _classes(size: int) -> npt.NDArray[np.uint8]:
 
 def count(text: str) -> int:
     """The number of pre-tokens of `text`. Lone surrogates count as symbols."""
+    if not text:
+        return 0
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     # most texts are of plane 0, whose table is made in a tenth of the time
-    classes = _classes(_PLANE if codes.max(initial=0) < _PLANE else 0x110000)[codes]
-    is_start = np.ones(len(codes), dtype=bool)
-    np.not_equal(classes[1:], classes[:-1], out=is_start[1:])
-    starts = np.flatnonzero(is_start)
-    kinds = classes[starts]
-    lengths = np.diff(starts, append=len(codes))
-    return int((-(-lengths // _PIECE[kinds]) * _COUNTED[kinds]).sum())
+    classes = _classes(_PLANE if codes.max() < _PLANE else 0x110000).take(codes)
+    ends = np.append((classes[1:] != classes[:-1]).nonzero()[0], len(codes) - 1)
+    lengths = np.diff(ends, prepend=-1)
+    kinds = classes[ends]
+    return int(((lengths + _MORE[kinds]) >> _SHIFT[kinds]).sum())

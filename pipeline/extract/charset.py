@@ -9,6 +9,7 @@ search runs over a bounded window.
 
 import re
 from collections.abc import Iterator
+from string import ascii_lowercase, ascii_uppercase
 from typing import Final, Literal, NamedTuple, cast
 
 from pipeline.extract.mojibake import right_codec
@@ -124,8 +125,8 @@ _HZ_SPAN = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e]){1,500}~\}")
 _UTF7_SPAN = re.compile(rb"(?<![A-Za-z0-9+/])\+(?:[A-Za-z0-9+/]{6,}+|[A-Za-z0-9+/]{2,5}-)")
 _TAG = re.compile(r"<[^<>]{0,2000}>")
 _TAG_BYTES = re.compile(rb"<[^<>]{0,2000}>")
-_FOREIGN = re.compile(r"[^\x00-\x7f]")
-_LATIN_LETTER = re.compile(r"[A-Za-z]")
+_ASCII: Final = bytes(range(0x80))
+_LATIN_LETTERS: Final = (ascii_lowercase + ascii_uppercase).encode()
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -354,9 +355,9 @@ def _seven_bit(body: bytes, claimed: dict[str, Evidence]) -> _Attempt | None:
 
 def _has_too_many_accents(text: str) -> bool:
     """Whether more letters are accented than in any Western language, as when another charset is read as Latin."""
-    visible = _TAG.sub(" ", text[:DETECT_BYTES])
-    accented = sum(map(str.isalpha, _FOREIGN.findall(visible)))
-    plain = len(_LATIN_LETTER.findall(visible))
+    visible = _TAG.sub(" ", text[:DETECT_BYTES]).encode("utf-8", "surrogatepass")
+    accented = sum(map(str.isalpha, visible.translate(None, _ASCII).decode("utf-8", "surrogatepass")))
+    plain = len(visible) - len(visible.translate(None, _LATIN_LETTERS))
     return accented >= 20 and accented > MAX_WESTERN_SHARE * (accented + plain)
 
 
@@ -406,12 +407,21 @@ def _last_resort(body: bytes, claimed: list[str]) -> _Attempt:
     return _read(body, "cp1252")
 
 
+def _can_be_encoded(text: str) -> bool:
+    """Whether a text has no lone surrogates: to encode it takes a fraction of the time of a search for them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _finish(attempt: _Attempt, evidence: Evidence) -> Decoded:
     text, bad = attempt.text, attempt.bad
     if "\0" in text:
         bad += text.count("\0")
         text = text.replace("\0", "")
-    if not attempt.codec.startswith("utf-8"):
+    if not attempt.codec.startswith("utf-8") and not _can_be_encoded(text):
         text, surrogates = _SURROGATE.subn("\ufffd", text)
         bad += surrogates
     return Decoded(text.removeprefix("\ufeff"), attempt.codec, evidence, bad)

@@ -49,17 +49,19 @@ _OUTSIDE: Final = _BREAKS_OUT | {
     "caption", "select", "option", "template",
 }
 # fmt: on
-# The content of an ordinary picture, without what ends it early or begins another mode, and of an ordinary template.
+# What ends the content of an ordinary picture or template early, or begins another mode in it.
+NOT_PLAIN: Final = {
+    "svg": _BREAKS_OUT | _OUTSIDE | {"font", "foreignobject", "math"},
+    "math": _BREAKS_OUT | _OUTSIDE | {"font", "annotation-xml", "svg"} | (RAW - {"title"}),
+    "template": RAW,
+}
+# The content of one without these.
 _PLAIN: Final = {
     name: re.compile(
         rf"(?:[^<]++|<(?!!|/?(?:{'|'.join(sorted(others | {name}))})[{WS}/>]))*+</{name}(?=[{WS}/>])",
         re.IGNORECASE | re.ASCII,
     )
-    for name, others in (
-        ("svg", _BREAKS_OUT | _OUTSIDE | {"font", "foreignobject", "math"}),
-        ("math", _BREAKS_OUT | _OUTSIDE | {"font", "annotation-xml", "svg"} | (RAW - {"title"})),
-        ("template", RAW),
-    )
+    for name, others in NOT_PLAIN.items()
 }
 # An open element: foreign; foreign with HTML inside; HTML.
 _FOREIGN, _MIXED, _HTML = range(3)

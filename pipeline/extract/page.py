@@ -157,6 +157,9 @@ def _unusable(text: str) -> Rejection | None:
         return None
     import regex
 
+    # a run of more has one of these in it
+    if not regex.search(r"\p{M}", text[::MAX_MARKS]):
+        return None
     marks = max(map(len, regex.findall(r"\p{M}+", text)), default=0)
     return Rejection("extract/marks", marks, MAX_MARKS) if marks > MAX_MARKS else None
 

@@ -36,9 +36,11 @@ _CONTROL_BYTES = re.compile(rb"\xc2[\x80-\x9f]")
 # Of a text so many characters at most are such signs; of a binary file, or one in a charset of DOS, more.
 MAX_CONTROLS: Final = 0.02
 MAX_CONTROLS_OF_UTF8: Final = 0.1
-# UTF-8 that was read as Latin-1, with a control character in it: nothing else looks like this.
+# UTF-8 that was read as Latin-1, with a control character in it: nothing else looks like this. A set of characters at
+# the beginning is searched for in a fraction of the time.
 _SEQUENCE = re.compile(
-    "(?=[^\x80-\x9f]{1,3}[\x80-\x9f])(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})"
+    "[\xc2-\xf4](?=[^\x80-\x9f]{0,2}[\x80-\x9f])"
+    "(?:(?<=[\xc2-\xdf])[\x80-\xbf]|(?<=[\xe0-\xef])[\x80-\xbf]{2}|(?<=[\xf0-\xf4])[\x80-\xbf]{3})"
 )
 # Those that are no letters stand in the same places in all Windows charsets.
 _SIGNS: Final = {byte: bytes([byte]).decode("cp1252") for byte in (*b"\x82\x84\x85\x86\x87\x89\x8b", *range(0x91, 0x98),
@@ -87,12 +89,12 @@ def _with_letters(text: str) -> str | None:
 def without_controls(text: str, meant: dict[int, str] = _SIGNS) -> str | None:
     """The text with what its control characters are in windows-1252; None if it has none of these, or too many. Of a
     text in another charset, which may be of another family, signs alone."""
-    controls = len(_CONTROL.findall(text))
+    controls = len(_CONTROL_BYTES.findall(text.encode("utf-8", "surrogatepass")))
     most = MAX_CONTROLS_OF_UTF8 if meant is _WINDOWS else MAX_CONTROLS
     if not 0 < controls <= max(1, most * len(text)):
         return None
     changed = _SEQUENCE.sub(_decoded, text) if meant is _WINDOWS else text
-    changed = changed.translate(meant)
+    changed = _CONTROL.sub(lambda found: meant.get(ord(found[0]), found[0]), changed)
     return None if changed == text else changed
 
 

@@ -3,13 +3,14 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.extract.extractors.all_text import AllTextOptions, all_text
 from pipeline.extract.extractors.extractor import NoOptions
-from pipeline.extract.extractors.strip_tags import _ODD, strip_tags
-from pipeline.extract.markup import SHOWN_RAW, UNSEEN
+from pipeline.extract.extractors.strip_tags import strip_tags
+from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN
+from tests.pipeline.extract.extractors.visible_by_patterns import _ODD, visible_text
 
 NAMES = ["p", "div", "td", "b", "a", "script", "style", "svg", "title", "x-y", "p-x", "BR", "table", "noscript", "html"]
 PIECES = st.one_of(
@@ -23,7 +24,65 @@ PIECES = st.one_of(
     st.sampled_from(["<!-- a <p> b -->", "<!doctype html>", "<!-->", "<?xml version='1.0'?>"]),
 )
 
+# What begins, ends or breaks something in one reading or the other.
+ODD_NAMES = sorted(
+    {"td", "th", "math", "foreignObject", "bloc\u212aquote", "div\u0130", "linearGradient", "b"}
+    | UNSEEN
+    | SHOWN_RAW
+    | BLOCK
+)
+PARTS = [
+    *"<>/!?-='\" \t\f\n\x1c\x85\xa0\0;&#aZ9",
+    *("</", "<!", "<!--", "-->", "--!>", "<![CDATA[", "]]>", "/>", "</ ", "<é", "<\u3000", "\ud800", "\x7f\x80"),
+    *(
+        "&nbsp;",
+        "&am",
+        "p;",
+        "&#0;",
+        "&#x2003;",
+        "&lt;",
+        "é",
+        "漢 字。",
+        "\u2028",
+        "\u2009",
+        "\U0001f600",
+        "\U00020000",
+    ),
+    *(" a=b", " a='>'", ' b="<!--"', " shadowrootmode=open", "<slot>", "<slot name=x>", " slot=x", "</slot>"),
+]
+ENDS = ["", ">", ">", ">", " ", " >", "/", "/>", " x='>'>", ' y="', " <p>", "x>"]
+TAGS = [
+    f"<{slash}{name}{end}" for slash in ("", "/") for each in ODD_NAMES for name in (each, each.title()) for end in ENDS
+]
 
+
+@settings(deadline=None)  # the first call compiles
+@given(st.lists(st.sampled_from(PARTS) | st.sampled_from(TAGS) | PIECES, max_size=40).map("".join))
+def test_it_is_the_text_by_patterns(html: str) -> None:
+    assert strip_tags(html, "", NoOptions()).text == visible_text(html)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("inside", ["<!-- </{0}> -->b", "<p>b</p>", "<{0}>b</{0}>", "<style></{0}></style>b", "é<b>b"])
+def test_each_element_ends_where_patterns_say(name: str, inside: str) -> None:
+    for each in (name, name.upper()):
+        for end in (f"</{each}>", f"</{each} x>", f"</{each}", "", f"</{each}x></{each}\f>"):
+            html = f"é<p>a<{each}>{inside.format(each)}{end}c<i>d</i>"
+            assert strip_tags(html, "", NoOptions()).text == visible_text(html)
+
+
+SCRIPTS = ["<script>", "</script>", "<script/", "</SCRIPT", "</Script\n>", "</script x>"]
+SCRIPTS += ["<!--", "-->", "--", ">", "<!", "-", "<p>", "a", " "]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(SCRIPTS), max_size=20).map("".join))
+def test_scripts_end_where_patterns_say(html: str) -> None:
+    html = f"<script>{html}"
+    assert strip_tags(html, "", NoOptions()).text == visible_text(html)
+
+
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=40).map("".join))
 def test_it_is_the_text_by_following_each_tag(html: str) -> None:
     slow = all_text(html, "", AllTextOptions(title=False)).text
@@ -53,6 +112,7 @@ def test_broken_pages(html: str, text: str) -> None:
     assert strip_tags(html, "", NoOptions()).text == text
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.text(alphabet="<>/!-a \"'&;#p\0", max_size=200))
 def test_any_page_gives_a_text_without_nuls(html: str) -> None:
     assert "\0" not in strip_tags(html, "", NoOptions()).text
