@@ -9,7 +9,7 @@ All are rows of one array: on a small page the number of calls is what costs.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -31,10 +31,12 @@ _ON_PAGE: Final = (
 _NEAR: Final = (1, 2, -1, -2)
 _WINDOWS: Final = (3, 8, 20)
 _GROUPS: Final = ("container", "path", "run")
-_ENDS: Final = tuple('.!?…。！？؟।:："”»」')
+_ENDS: Final = frozenset('.!?…。！？؟।:："”»」')
 # Signs that are counted in a block: ends of sentences, pauses, digits, capitals, currencies.
 _SIGNS: Final = (".!?…。！？؟।", ",，、،;；", "", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "$€£¥₹₽₩₺￥")
 _DIGIT: Final = 2
+_CLASSES: Final = 1 << len(_SIGNS)
+_IS_SIGN: Final = np.array([[number >> sign & 1 for sign in range(len(_SIGNS))] for number in range(_CLASSES)], float)
 # They are counted in so many characters of a block.
 _SAMPLE: Final = 1000
 _CODES: Final = 0x20000  # beyond there are no digits
@@ -70,7 +72,7 @@ def features(page: Sequence[Block]) -> Array:
     size = np.array([*map(len, texts)], float)
     bare = size - np.array(links, float)
     linked = 1 - bare / size
-    ends = np.array([text.endswith(_ENDS) for text in texts], float)
+    ends = _flags([text[-1] in _ENDS for text in texts])
     often = Counter(texts)
     ids = np.array([containers, paths, runs])
     depth = np.array(depths, float)
@@ -89,18 +91,18 @@ def features(page: Sequence[Block]) -> Array:
             digits / np.minimum(size, _SAMPLE),
             capitals / np.minimum(size, _SAMPLE),
             priced,
-            [often[text] > 1 for text in texts],
-            cells,
+            _flags([often[text] > 1 for text in texts]) if len(often) < n else np.zeros(n),
+            _flags(cells),
             ids[2] > 0,
-            told,
-            [frame.code is not None for frame in frames],
-            [frame.table is not None for frame in frames],
+            _flags(told),
+            _flags([frame.code is not None for frame in frames]),
+            _flags([frame.table is not None for frame in frames]),
         ]
     )
     marks = _bits(mark_bits, len(_MARKS))
     own = np.array([_OWN_TAG_NUMBERS.get(tag, -1) for tag in tags])
     ending = bare * ends
-    is_heading = np.array([tag == "h1" for tag in tags])
+    is_heading = _flags([tag == "h1" for tag in tags]).astype(bool)
     longest = int(bare.argmax())
     weighed = np.concatenate([marks[_MARKS_ON_PAGE], of_block[_TOLD : _TOLD + 1]]) @ bare / total
     of_page = [is_heading.any(), *np.log1p([total, n]), linked.mean(), bare[longest] / total, ending.sum() / total]
@@ -129,6 +131,11 @@ _MARKS_ON_PAGE: Final = [_MARKS.index(name) for name in _ON_PAGE if name in _MAR
 _TOLD: Final = _OF_BLOCK.index("told") - 4  # the first four are logarithms
 
 
+def _flags(values: Collection[bool]) -> Array:
+    """A row of zeros and ones; in a third of the time of an array of a list."""
+    return np.frombuffer(bytes(values), np.uint8).astype(float)
+
+
 def _bits(values: Sequence[int], count: int) -> Array:
     """A row for each bit, lowest first; a column for each value."""
     return ((np.array(values, np.int64)[None, :] >> np.arange(count)[:, None]) & 1).astype(float)
@@ -146,11 +153,12 @@ def _classes() -> NDArray[np.uint8]:
 
 def _of_signs(texts: Sequence[str], size: Array) -> Array:
     """How many of each of _SIGNS a block has: a row for each kind."""
-    first = np.cumsum(np.minimum(size, _SAMPLE)).astype(int)
     sample = "".join([text[:_SAMPLE] for text in texts]).encode("utf-32-le", "surrogatepass")
     classes = _classes()[np.minimum(np.frombuffer(sample, np.uint32), _CODES)]
-    bits = (classes[None, :] >> np.arange(len(_SIGNS), dtype=np.uint8)[:, None]) & 1
-    found: Array = np.add.reduceat(bits, np.append(0, first[:-1]), axis=1, dtype=float)
+    # one count of all: a range of numbers for each block
+    numbers = np.repeat(np.arange(0, _CLASSES * len(texts), _CLASSES), np.minimum(size, _SAMPLE).astype(int)) + classes
+    counts = np.bincount(numbers, minlength=_CLASSES * len(texts)).reshape(len(texts), _CLASSES)
+    found: Array = (counts @ _IS_SIGN).T
     return found
 
 

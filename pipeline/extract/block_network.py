@@ -56,7 +56,8 @@ def probabilities(page: Sequence[Block], weights: BlockWeights) -> Array:
     inputs_BF = features(page)
     inputs_BF -= weights.mean_F
     inputs_BF /= weights.scale_F
-    np.clip(inputs_BF, -CLIP, CLIP, out=inputs_BF)
+    np.minimum(inputs_BF, CLIP, out=inputs_BF)
+    np.maximum(inputs_BF, -CLIP, out=inputs_BF)
     hidden_BH = np.maximum(inputs_BF @ weights.hidden_FH + weights.hidden_bias_H, 0)
     probability_B: Array = 1 / (1 + np.exp(-(hidden_BH @ weights.output_H + weights.output_bias)))
     return probability_B

@@ -9,15 +9,14 @@ from typing import Final
 
 MIN_ITEMS: Final = 3
 
-# An element that may be an item of a run: the number, from 1, of the one around it (0: none), its container and path.
-Item = tuple[int, tuple[int, int]]
 
+def runs_of(outer: Sequence[int], alike: Sequence[tuple[int, int]]) -> list[int]:
+    """For each item by its number the innermost run around it, itself included; 0 for none, as for the number 0.
 
-def runs_of(items: Sequence[Item]) -> list[int]:
-    """For each item by its number the innermost run around it, itself included; 0 for none, as for the number 0."""
-    counts = Counter([alike for _, alike in items])
-    runs = {alike: number for number, (alike, count) in enumerate(counts.items(), 1) if count >= MIN_ITEMS}
+    `outer`: of each item, from the number 1, that of the item around it (0: none); `alike`: its container and path.
+    """
+    runs = {each: number for number, (each, count) in enumerate(Counter(alike).items(), 1) if count >= MIN_ITEMS}
     found = [0]
-    for outer, alike in items:  # an item comes after the one around it
-        found.append(runs.get(alike) or found[outer])
+    for around, each in zip(outer, alike, strict=True):  # an item comes after the one around it
+        found.append(runs.get(each) or found[around])
     return found

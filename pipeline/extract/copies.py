@@ -1,14 +1,8 @@
 """Elements of a page that may repeat others (`aria-hidden`): which of them do, and are left out."""
 
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
-
-class _HasText(Protocol):
-    @property
-    def text(self) -> str: ...
-
-
-B = TypeVar("B", bound=_HasText)
+B = TypeVar("B", bound=tuple[Any, ...])
 
 
 class Copies:
@@ -53,15 +47,15 @@ class Copies:
         return ["" if number in dropped else piece for number, piece in enumerate(pieces)] if dropped else pieces
 
     def dropped(self, blocks: list[B]) -> list[B]:
-        """The blocks of the page without copies."""
+        """The blocks of the page without copies; the first of a block is its text."""
         gone: set[int] = set()
         for begin, end in self._of_blocks:
-            texts = [block.text for block in blocks[begin:end]]
-            before = [block.text for block in blocks[max(0, 2 * begin - end) : begin]]
+            texts = [block[0] for block in blocks[begin:end]]
+            before = [block[0] for block in blocks[max(0, 2 * begin - end) : begin]]
             if (
                 begin not in gone
                 and texts
-                and (before == texts or [block.text for block in blocks[end : 2 * end - begin]] == texts)
+                and (before == texts or [block[0] for block in blocks[end : 2 * end - begin]] == texts)
             ):
                 gone.update(range(begin, end))
         return [block for number, block in enumerate(blocks) if number not in gone] if gone else blocks

@@ -23,10 +23,10 @@ ATTRIBUTES: Final = (
     rf"|[^{WS}/>][^{WS}/>=]*+(?:[{WS}]*+=[{WS}]*+(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z)|(?![\"'])[^{WS}>]*+))?+)*+>"
 )
 # The same for most tags in half of the steps: after a run without "=" that ends inside a name comes a value.
-_ORDINARY: Final = (
+ORDINARY: Final = (
     rf"(?>(?:[^>=]++(?<=[^{WS}/])=[{WS}]*+(?:\"[^\"]*+\"|'[^']*+'|[^{WS}>\"'][^{WS}>]*+|(?=>)))*+[^>=]*+>)"
 )
-TAG: Final = rf"<(?:(/?)([a-zA-Z][^{WS}/>]*+)(>|{_ORDINARY}|{ATTRIBUTES})?+|!--|[!?]|/(?!\Z))"
+TAG: Final = rf"<(?:(/?)([a-zA-Z][^{WS}/>]*+)(>|{ORDINARY}|{ATTRIBUTES})?+|!--|[!?]|/(?!\Z))"
 
 _MARKUP = re.compile(TAG)
 _ATTRIBUTES = re.compile(ATTRIBUTES)

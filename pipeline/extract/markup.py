@@ -6,11 +6,14 @@ end, which of them break a line, and which elements are open.
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from pipeline.extract.element_ends import (
+    ATTRIBUTES,
     FOREIGN,
     MATCH_LEVELS,
+    ORDINARY,
     RAW,
     TAG,
     VOID,
@@ -62,7 +65,15 @@ ENDED_BY: Final[dict[str, frozenset[str]]] = {
 # An end tag inside one of these does not end what is around it, unless both are parts of one table.
 SCOPES: Final = frozenset({"table", "caption", "td", "th"})
 TABLE: Final = frozenset({"table", "caption", "tbody", "thead", "tfoot", "tr", "td", "th"})
+_made: Final[Any] = tuple.__new__  # half the time of `Tag(...)`
 _TAG = re.compile(TAG)
+# A tag or a comment that has an end; for `split` one without an end reaches to the end of what is cut.
+_WHOLE: Final = rf"</?[a-zA-Z][^{WS}/>]*+(?:>|{ORDINARY}|{ATTRIBUTES}$)|<!--(?:-?>|(?:[^-]++|-(?!-!?>))*+(?:--!?>$))"
+_WHOLE_TAG = re.compile(_WHOLE.replace("$", ""))
+_ORDINARY_TAG = re.compile(rf"({_WHOLE.replace('$', '|(?s:.*+)')})")
+_ORDINARY_START = re.compile("</?[a-zA-Z]")
+# So many characters, and what is there to the next tag, are cut at once.
+_LONGEST: Final = 1 << 16
 _ATTRIBUTE = re.compile(
     rf"""([^{WS}/>][^{WS}/>=]*+)(?:[{WS}]*+=[{WS}]*+(?:"([^"]*+)"?|'([^']*+)'?|([^{WS}>"'][^{WS}>]*+))?)?"""
 )
@@ -71,65 +82,118 @@ SHADOW_ROOT: Final = re.compile(r"""[\s"'/]shadowroot(?:mode)?\s*+=\s*+["']?(?:o
 _QUOTED = re.compile(r""""[^"]*+"|'[^']*+'""")
 
 
-def scan(html: str, skipped: frozenset[str], kind: type[tuple[Any, ...]] = Tag) -> Iterator[Tag]:
+def scan(html: str, skipped: frozenset[str]) -> Iterator[Tag]:
     """The tags of a page in order; an element of RAW or in `skipped` is one tag from its start to its end. Linear.
 
     A tag, comment or element of RAW without an end reaches to the end of the page, as in browsers. A template that is
-    the shadow tree of an element is not skipped: its content is shown. `kind`: of the tags that are neither skipped
-    nor of RAW; `tuple` for those who take them apart at once.
+    the shadow tree of an element is not skipped: its content is shown.
     """
-    whole = skipped | RAW
-    special = whole | FOREIGN | {"noscript"}
-    endless: set[str] = set()
-    position = foreign = 0  # before `foreign` the page is SVG or MathML
-    spare = 0  # where the open noscript ends: browsers that run scripts look for nothing else there
-    made: Any = tuple.__new__  # half the time of `Tag(...)`
-    while position < len(html):
-        for match in _TAG.finditer(html, position):
-            start, position = match.span()
-            slash, name = match.group(1, 2)
-            if name is None:
-                if start < foreign and html.startswith("<![CDATA[", start):
-                    yield Tag("", False, start, start + 9, start + 9)
-                    start = html.find("]]>", start, foreign)
-                    position = start + 3 if start >= 0 else foreign
-                else:
-                    position = comment_end(html, start)
-                    position = spare if start < spare < position else position
-                if start >= 0:
-                    yield Tag("", False, start, position, position)
+    reader = _SpecialTags(html, skipped)
+    special = reader.names
+    while reader.position < len(html):
+        for match in _TAG.finditer(html, reader.position):
+            if match.lastindex == 3 and (name := match[2].lower()) not in special:
+                start, position = match.span()
+                yield _made(Tag, (name, match[1] == "/", start, position, position))
+                continue
+            yield from reader.read(match)
+            if reader.position != match.end():
                 break
-            name = name.lower()
-            if match.lastindex == 2:
-                position = spare if start < spare else len(html)
-                yield Tag(name, bool(slash), start, position, position)
-                break
-            if name not in special:
-                yield made(kind, (name, slash == "/", start, position, position))
-                continue
-            rest = match[3]
-            if name not in whole or slash or name in endless or (start < foreign and name in RAW):
-                if name in FOREIGN and not slash and start >= foreign:
-                    foreign = position if rest.endswith("/>") else foreign_end(html, name, position)
-                elif name == "noscript" and not slash and start >= spare >= 0:
-                    spare = next_end_tag(html, name, position)
-                yield made(Tag, (name, slash == "/", start, position, position))
-                continue
-            content = position
-            if name == "template" and SHADOW_ROOT.search(rest):
-                yield Tag(name, False, start, position, position)
-                continue
-            if name not in FOREIGN or not rest.endswith("/>"):
-                position = element_end(html, name, content)
-                if position < 0:
-                    endless.add(name)
-                    position = content
-                elif start < spare < position:
-                    position = content
-            yield Tag(name, False, start, content, position)
-            break
         else:
             return
+
+
+def stretches(html: str, skipped: frozenset[str], stops: frozenset[str]) -> Iterator[tuple[list[str], Tag | None]]:
+    """The same tags, most of them as the page writes them: text and tags (or comments) by turns, text first and last
+    (it may be empty), and the tag behind that, of which more is known; None at the end of the page.
+
+    Those are what is in `skipped` or RAW, the start tags in `stops`, whose places are needed, and what has no end. What
+    is between them is cut by one call, which takes a third of the time of a match for each tag.
+    """
+    reader = _SpecialTags(html, skipped)
+    stop = _stop(reader.names, stops)
+    next_stop = -1
+    while True:
+        position = reader.position
+        if next_stop < position:
+            found = stop.search(html, position)
+            next_stop = found.start() if found else len(html)
+        end = next_stop
+        if end - position > _LONGEST and (found := _ORDINARY_START.search(html, position + _LONGEST, end)):
+            end = found.start()
+        pieces = _ORDINARY_TAG.split(html[position:end])
+        if not pieces[-1] and len(pieces) > 1 and not _WHOLE_TAG.fullmatch(pieces[-2]):
+            end -= len(pieces[-2])  # the stop was inside this tag
+            del pieces[-2:]
+        if end == len(html):
+            yield pieces, None
+            return
+        for tag in reader.read(_TAG.match(html, end)):
+            yield pieces, tag
+            pieces = [""]
+
+
+@lru_cache(maxsize=16)
+def _stop(names: frozenset[str], starts: frozenset[str]) -> re.Pattern[str]:
+    """Finds what may be a declaration, a tag of one of these names, or a start tag of one of `starts`, also inside of a
+    tag or a comment."""
+    first = "|".join(sorted({re.escape(name[0]) for name in names | starts}))  # few tags begin with these letters
+    either, start = ("|".join(map(re.escape, sorted(each))) for each in (names, starts))
+    tag = rf"(?={first})(?:{either}|(?<!/)(?:{start}))(?=[{WS}/>]|\Z)"
+    return re.compile(rf"<(?:!(?!--)|\?|/(?![a-zA-Z]|\Z)|/?{tag})", re.IGNORECASE | re.ASCII)
+
+
+class _SpecialTags:
+    """The tags of a page that hide what is behind them, each read from where `_TAG` finds it. `names` are theirs;
+    `position` is where the next tag may begin."""
+
+    def __init__(self, html: str, skipped: frozenset[str]) -> None:
+        self.html = html
+        self.whole = skipped | RAW
+        self.names = self.whole | FOREIGN | {"noscript"}
+        self.position = 0
+        self.endless: set[str] = set()
+        self.foreign = 0  # before this the page is SVG or MathML
+        self.spare = 0  # where the open noscript ends: browsers that run scripts look for nothing else there
+
+    def read(self, match: re.Match[str] | None) -> tuple[Tag, ...]:
+        """The tag of a match of `_TAG` at or behind `position`, in rare cases two, or a whole element."""
+        assert match is not None
+        start, self.position = match.span()
+        slash, name, rest = match.groups()
+        if name is None:
+            return self.comment(start)
+        name = name.lower()
+        if rest is None:
+            self.position = self.spare if start < self.spare else len(self.html)
+            return (Tag(name, bool(slash), start, self.position, self.position),)
+        content = self.position
+        if name not in self.whole or slash or name in self.endless or (start < self.foreign and name in RAW):
+            if name in FOREIGN and not slash and start >= self.foreign:
+                self.foreign = content if rest.endswith("/>") else foreign_end(self.html, name, content)
+            elif name == "noscript" and not slash and start >= self.spare >= 0:
+                self.spare = next_end_tag(self.html, name, content)
+        elif not (name == "template" and SHADOW_ROOT.search(rest)) and not (name in FOREIGN and rest.endswith("/>")):
+            self.position = self.element_end(name, start, content)
+        return (_made(Tag, (name, slash == "/", start, content, self.position)),)
+
+    def comment(self, start: int) -> tuple[Tag, ...]:
+        html = self.html
+        if start < self.foreign and html.startswith("<![CDATA[", start):
+            begin = Tag("", False, start, start + 9, start + 9)
+            start = html.find("]]>", start, self.foreign)
+            self.position = start + 3 if start >= 0 else self.foreign
+            return (begin, Tag("", False, start, self.position, self.position)) if start >= 0 else (begin,)
+        end = comment_end(html, start)
+        self.position = end = self.spare if start < self.spare < end else end
+        return (_made(Tag, ("", False, start, end, end)),)
+
+    def element_end(self, name: str, start: int, content: int) -> int:
+        """Where a whole element ends whose content begins here: at its content if nothing ends it."""
+        end = element_end(self.html, name, content)
+        if end < 0:
+            self.endless.add(name)
+        return content if end < 0 or start < self.spare < end else end
 
 
 def attributes_of(tag: str) -> int:

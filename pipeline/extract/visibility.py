@@ -100,6 +100,7 @@ _OPENED: Final = re.compile(
 _FORMULA = re.compile("math|mjx|katex", re.I)
 # Comments, and what HTML's look like in a style sheet, which browsers pass over.
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|<!--|-->", re.DOTALL)
+_CSS_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _CAPITALS = re.compile(r"DISPLAY|VISIBILITY|(?<=:)\s{0,4}(?:NONE|HIDDEN)")
 # The page before a style element is searched so many times at most for what it names.
 _MOST_CHECKS: Final = 8
@@ -124,12 +125,19 @@ _PLAIN_SELECTOR = re.compile(r"[a-z]?[a-z0-9]*+[.#][\w-]++\Z")
 _NAME = re.compile(r"[.#][\w-]++")
 
 
+def _without_comments(css: str) -> str:
+    """The same with a blank for each comment. A search for what most sheets have alone is several times faster."""
+    if "<!--" in css or "-->" in css:
+        return _COMMENT.sub(" ", css)
+    return _CSS_COMMENT.sub(" ", css) if "/*" in css else css
+
+
 def declared(style: str) -> int:
     """What declarations (of a `style` attribute or between braces) say, the last of each property."""
     found = 0
     if ":" not in style:
         return 0
-    for name, value, important in _DECLARATION.findall(_COMMENT.sub(" ", style)):
+    for name, value, important in _DECLARATION.findall(_without_comments(style)):
         values = _VALUES[name.lower()]
         bit = values.get(value.lower(), values.get("", 0))
         group = next((group for group in _GROUPS if bit & group), 0)
@@ -210,7 +218,7 @@ class Sheet(dict[str, int]):
     def add(self, css: str) -> set[str]:
         """Add the rules of a style sheet. Returns the `words` of which it says something else than what was known."""
         before: dict[str, int] = {}
-        for selectors, declarations, everywhere in _rules(_COMMENT.sub(" ", css)):
+        for selectors, declarations, everywhere in _rules(_without_comments(css)):
             said = declared(declarations)
             for selector in selectors.split(",") if said else ():
                 plain = selector.strip()

@@ -27,6 +27,19 @@ _BESIDE = re.compile(
     r"(?<![\w-])(?:sourceCode|syntaxhighlighter|hljs|codehilite|prettyprint|crayon-syntax|programlisting|highlight|source"
     r"|code|crayon|codeblock|CodeBlock|code-block|src)(?![\w])"
 )
+# What every match of these two has one of; the former in any case.
+_PARTS_OF_TOLD: Final = ("lang", "brush", "highlight-")
+_PARTS_OF_BESIDE: Final = (
+    "ource",
+    "code",
+    "Code",
+    "highlight",
+    "hljs",
+    "prettyprint",
+    "crayon",
+    "programlisting",
+    "src",
+)
 # A word before a language that is known to be one; and what every match has one of.
 _BEFORE = re.compile(
     r"(?<![\w-])(?:lang|language|code|codeblock|syntax|highlight|src|sh)[-_]([A-Za-z][\w+#]*)(?![\w-])"
@@ -145,15 +158,17 @@ def is_numbers(text: str) -> bool:
 def language_of(attributes: str, pre: bool = False) -> str:
     """The language that an element's attributes name, as the page writes it; "" for none. `pre`: it is a `pre`, whose
     only class, or `lang`, may be a language."""
-    for found in _TOLD.finditer(attributes):
-        name = found["name"].lower().rstrip(".-")
-        if name not in _NO_LANGUAGE:
-            return name
+    lowered = attributes.lower()
+    if any(map(lowered.__contains__, _PARTS_OF_TOLD)) or not lowered.isascii():
+        for found in _TOLD.finditer(attributes):
+            name = found["name"].lower().rstrip(".-")
+            if name not in _NO_LANGUAGE:
+                return name
     if any(map(attributes.__contains__, _PARTS_BEFORE)):
         for found in _BEFORE.finditer(attributes):
             if found[1].lower() in _COMMON:
                 return str(found[1].lower())
-    if _BESIDE.search(attributes):
+    if any(map(attributes.__contains__, _PARTS_OF_BESIDE)) and _BESIDE.search(attributes):
         for word in _NAME.findall(attributes):
             if word.lower() in _COMMON:
                 return str(word.lower())

@@ -34,6 +34,10 @@ _HEADING_CHARACTERS: Final = 200
 _CODE = re.compile(f"({CODE}[^{CODE_END}]*{CODE_END})")
 _DELIMITED: Final = ("\\[", "\\(", "\\begin{", "$$", "[tex]")
 _STATEMENT = re.compile(r"\S\s+\S|[(=;/]")
+# Kinds of frames at which a search outwards ends.
+_CELL_OR_TABLE: Final = (outline.CELL, outline.TABLE)
+_ITEM_OR_CELL: Final = (outline.ITEM, outline.CELL)
+_ENDS_OF_HEADING: Final = (outline.HEADING, outline.CELL, outline.ITEM, outline.CODE)
 # Blocks of one cell: more are a layout.
 _CELL_BLOCKS: Final = 6
 
@@ -42,6 +46,8 @@ def fill_tables(page: Sequence[Block]) -> None:
     """Tells every table of a page what its cells hold, so that `HtmlTable.is_data` can be asked. Once for each page."""
     blocks_of: dict[int, int] = {}
     for block in page:
+        if block.frame.table is None:  # most blocks
+            continue
         table, cell = _table(block), _cell(block)
         if table is None or cell is None:
             continue
@@ -302,7 +308,7 @@ def _listed(kept: Sequence[Block]) -> set[int]:
     for block in kept:
         frame: Frame | None = block.frame
         heading = False
-        while frame is not None and frame.kind not in (outline.ITEM, outline.CELL):
+        while frame is not None and frame.kind not in _ITEM_OR_CELL:
             heading = heading or frame.kind == outline.HEADING
             frame = frame.parent
         if frame is not None and frame.kind == outline.ITEM:
@@ -319,13 +325,13 @@ def _table(block: Block) -> HtmlTable | None:
 def _cell(block: Block) -> Frame | None:
     """The cell of the nearest table around a block."""
     frame: Frame | None = block.frame
-    while frame is not None and frame.kind not in (outline.CELL, outline.TABLE):
+    while frame is not None and frame.kind not in _CELL_OR_TABLE:
         frame = frame.parent
     return frame if frame is not None and frame.kind == outline.CELL else None
 
 
 def _heading(block: Block) -> Frame | None:
     frame: Frame | None = block.frame
-    while frame is not None and frame.kind not in (outline.HEADING, outline.CELL, outline.ITEM, outline.CODE):
+    while frame is not None and frame.kind not in _ENDS_OF_HEADING:
         frame = frame.parent
     return frame if frame is not None and frame.kind == outline.HEADING else None

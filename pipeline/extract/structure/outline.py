@@ -14,6 +14,7 @@ from pipeline.extract.structure.tables import HtmlTable
 MAX_DEPTH: Final = 40
 
 ROOT, CODE, LANGUAGE, LIST, ITEM, HEADING, TABLE, CELL, CAPTION, FORMULA, INLINE, TERM, POST, OTHER = range(14)
+_AROUND_ITEM: Final = (LIST, CELL, TABLE)
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
 # Elements that open a frame whatever their attributes are.
 NAMED: Final = frozenset(
@@ -78,27 +79,27 @@ def open_frame(outer: Frame, name: str, attributes: str) -> Frame:
         return outer
     if outer.code is not None and not outer.code.ended:
         return _in_code(outer, name, attributes)
-    match name:
-        case "pre" | "listing" | "xmp":
-            return code_root(outer, attributes, pre=True)
-        case "table":
-            return _table(outer, attributes)
+    match name:  # the most frequent first
+        case "li":
+            return _item(outer, attributes)
+        case "td" | "th":
+            return _cell(outer, name, attributes)
         case "tr":
             if outer.table is not None:
                 _of(outer.table).start_row()
             return outer
-        case "td" | "th":
-            return _cell(outer, name, attributes)
-        case "caption":
-            if outer.table is not None:
-                _of(outer.table).captioned = True
-            return Frame(CAPTION, outer)
         case "ul" | "ol" | "menu" | "dir":
             frame = Frame(LIST, outer)
             frame.value = _first_number(attributes) if name == "ol" else 0
             return frame
-        case "li":
-            return _item(outer, attributes)
+        case "table":
+            return _table(outer, attributes)
+        case "pre" | "listing" | "xmp":
+            return code_root(outer, attributes, pre=True)
+        case "caption":
+            if outer.table is not None:
+                _of(outer.table).captioned = True
+            return Frame(CAPTION, outer)
         case "dt":
             return Frame(TERM, outer)
         case "code" | "tt":
@@ -112,6 +113,30 @@ def open_frame(outer: Frame, name: str, attributes: str) -> Frame:
         frame.value = _HEADINGS[name]
         return frame
     return _by_class(outer, attributes)
+
+
+def may_be_code(name: str, attributes: str) -> bool:
+    """Whether an element may be code, or its table, where no code is around it."""
+    match name:
+        case "table":
+            return code.is_code_table(attributes)
+        case "td" | "th":
+            return code.is_gutter(attributes)
+    return code.is_root(name)
+
+
+def is_formed_by_class(attributes: str) -> bool:
+    """Whether an element that has no form by its name has one by its attributes."""
+    return (
+        "mw-editsection" in attributes
+        or "crayon-plain" in attributes
+        or "crayon-toolbar" in attributes
+        or "katex" in attributes
+        or "heading" in attributes
+        or code.is_gutter(attributes)
+        or code.is_code_box(attributes)
+        or bool(code.language_of(attributes))
+    )
 
 
 def in_talk(outer: Frame, role: posts.Role) -> Frame:
@@ -212,7 +237,7 @@ def _cell(outer: Frame, name: str, attributes: str) -> Frame:
 
 def _item(outer: Frame, attributes: str) -> Frame:
     around: Frame | None = outer
-    while around is not None and around.kind not in (LIST, CELL, TABLE):
+    while around is not None and around.kind not in _AROUND_ITEM:
         around = around.parent
     frame = Frame(ITEM, outer)
     if around is not None and around.kind == LIST:

@@ -51,6 +51,11 @@ _AUTHOR: Final = re.compile(
     rf"(?:.*[-_])?(?:(author|poster|postername|authi|commenter|comment-user|byline|person-listing|postleft){_WRITER}"
     rf"|(user[-_]?name|nick(?:name)?|bigusername|hnuser|creator|userid|fn|author-?name){_WRITER})"
 )
+# What every match of that has one of.
+_PARTS_OF_AUTHOR: Final = (
+    *("auth", "poster", "commenter", "comment-user", "byline", "person-listing", "postleft"),
+    *("user", "nick", "creator", "fn"),
+)
 _SURE: Final = 3
 _SAYING: Final = ("data-author", "data-author-name", "data-username", "author", "author-name")
 _BY: Final = re.compile(
@@ -121,6 +126,8 @@ def role(inside: str) -> Role:
             if match is not None and match.lastindex:
                 said = next((found[name] for name in _SAYING if found.get(name)), "")
                 return Role(match.lastindex, match[0], said)
+    if not any(map(inside.lower().__contains__, _PARTS_OF_AUTHOR)) and "&" not in inside:
+        return _NONE
     levels = [match.lastindex for each in classes if (match := _AUTHOR.fullmatch(each)) and match.lastindex]
     return Role(author=max(levels)) if levels else _NONE
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.extract import block_tags
 from pipeline.extract.block import Block
 from pipeline.extract.block_kinds import KINDS, TAGS
 from pipeline.extract.blocks import blocks
@@ -66,3 +67,15 @@ def test_blocks_hold_all_the_text_there_is(html: str) -> None:
     text = "".join("".join(block.text for block in page).split()).replace("\ud800", "\ufffd")
     assert text == "".join(all_text(html, "", AllTextOptions(title=False)).text.split())
     assert all(0 <= block.link_characters <= len(block.text) and block.text.strip() for block in page)
+
+
+def test_what_was_read_before_makes_no_difference() -> None:
+    pages = [
+        PAGE_WITH_MENUS,
+        POSTS,
+        f"<pre class='code'>{SENTENCE}</pre><p class=code>{OTHER}</p><img alt=':)' class=smiley>",
+    ]
+    first = [[block[:9] for block in blocks(page)] for page in pages]
+    blocks("".join(f"<p id=n{number}>" for number in range(block_tags._MOST_TAGS)))
+    assert [[block[:9] for block in blocks(page)] for page in reversed(pages)] == first[::-1]
+    assert len(block_tags.KNOWN) <= block_tags._MOST_TAGS

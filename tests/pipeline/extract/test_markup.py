@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.extract import markup
 from pipeline.extract.extractors.all_text import AllTextOptions, all_text
 from pipeline.extract.extractors.extractor import NoOptions
 from pipeline.extract.extractors.strip_tags import strip_tags
@@ -39,6 +40,31 @@ def test_any_nesting_is_covered_in_order(html: str, skipped: frozenset[str]) -> 
     for tag in scan(html, skipped):
         assert position <= tag.start < tag.content <= tag.end <= len(html)
         position = tag.end
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from([*MARKUP, "<code>", "</code>", "<b a='<script>'>", "<!--<p>", "a < b", "<!>"]), max_size=25
+    ),
+    st.sampled_from([1, 5, 1 << 16]),
+)
+def test_stretches_have_the_tags_of_the_scan_and_the_text_between_them(pieces: list[str], longest: int) -> None:
+    html = "".join(pieces)
+    read: list[str] = []
+    skipped = frozenset({"svg", "math", "template"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(markup, "_LONGEST", longest)
+        for cut, tag in markup.stretches(html, skipped, frozenset({"code"})):
+            read += cut
+            if tag is not None:
+                assert "".join(read) == html[: tag.start]
+                read.append(html[tag.start : tag.end])
+    scanned = [""]
+    for tag in scan(html, skipped):
+        scanned[-1:] = [html[sum(map(len, scanned[:-1])) : tag.start], html[tag.start : tag.end], ""]
+    scanned[-1] = html[sum(map(len, scanned)) :]
+    assert read == scanned
 
 
 TEXTS = [
