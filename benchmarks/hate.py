@@ -48,6 +48,17 @@ OF_CLEAN, OF_CLEAN_IN = 0.65, {"en": 4.0}
 COMMON, OF_COMMON = {"en": 300}, 0.5
 PAGES = ("pages", "web", "judged")
 MOST_CHARS = 3000
+# Passages that name groups of people, of pages and clean texts: without them a name alone tells hate. A passage has so
+# many words, and so many of these among them; the weight of all such passages.
+PASSAGE, LEAST_NAMES = 120, 4
+OF_PEOPLE = 2.0
+_NAMES = """
+african africans arab arabs asian asians black blacks disabled ethnic feminism feminist feminists gay gays hispanic
+homosexual homosexuals immigrant immigrants indians irish islam islamic israel jew jewish jews latino lesbian lesbians
+mexican mexicans minorities minority muslim muslims negro negroes palestinian palestinians race races racial refugee
+refugees religion transgender white whites women
+"""
+PEOPLE = {"en": frozenset(_NAMES.split())}
 # A collection of few posts gives threads in several orders.
 FEW, ORDERS = 2000, 5
 ONE_IN = 100
@@ -58,7 +69,7 @@ DIGITS = 4
 class JudgedText(NamedTuple):
     source: str
     side: str
-    """hate, none, page or clean"""
+    """hate, none, page, clean or people"""
     counts: Mapping[str, int]
     words: float
 
@@ -153,9 +164,20 @@ def read(args: argparse.Namespace) -> list[JudgedText]:
             if row["language"] == args.language:
                 side = "page" if row["source"].startswith(PAGES) else "clean"
                 found.append((row["source"], side, row["text"][:MOST_CHARS]))
+                found += [(row["source"], "people", each) for each in on_people(row["text"], args.language)]
     return [
         JudgedText(source, side, word_counts(text), size(text, args.language)) for source, side, text in sorted(found)
     ]
+
+
+def on_people(text: str, language: str) -> Iterator[str]:
+    """The passages of a text that name groups of people."""
+    names = PEOPLE.get(language, frozenset())
+    words = text.split() if names else []
+    for start in range(0, len(words) - PASSAGE // 2, PASSAGE):
+        passage = " ".join(words[start : start + PASSAGE])
+        if sum(count for word, count in word_counts(passage).items() if word in names) >= LEAST_NAMES:
+            yield passage
 
 
 def half(source: str) -> int:
@@ -175,7 +197,7 @@ def fit(rows: Sequence[JudgedText], language: str, halved: frozenset[str]) -> Fi
 
     collections = {row.source for row in rows if row.side == "hate"}
     groups = Counter((row.side, row.source if row.side in ("hate", "none") else "") for row in rows)
-    of_side = {"hate": 1 / len(collections), "page": OF_PAGES}
+    of_side = {"hate": 1 / len(collections), "page": OF_PAGES, "people": OF_PEOPLE}
     of_side |= {"none": OF_NONE / len(collections), "clean": OF_CLEAN_IN.get(language, OF_CLEAN)}
     weights = np.array([
         of_side[row.side] / groups[row.side, row.source if row.side in ("hate", "none") else ""] for row in rows
@@ -208,6 +230,7 @@ def measured(rows: Sequence[JudgedText], source: str, language: str, halved: fro
     apart = [row for row in rows if row.side in ("page", "clean") and half(row.source) == 1]
     pages = fitted.margins([row for row in apart if row.side == "page"])
     clean = fitted.margins([row for row in apart if row.side == "clean"])
+    people = [row for row in rows if row.side == "people" and half(row.source) == 1]
     own = [row for row in rows if row.source == source and row.words >= MEASURED]
     hate = fitted.margins([row for row in own if row.side == "hate"])
     none = [row for row in own if row.side == "none"]
@@ -216,6 +239,7 @@ def measured(rows: Sequence[JudgedText], source: str, language: str, halved: fro
         "held out": source, "threads": len(hate), "auc": round(auc(hate.tolist(), pages.tolist()), 3),
         "above .5": round(float((hate > bound).mean()), 3),
         "clean texts above .5": round(float((clean > bound).mean()), 3) if len(clean) else None,
+        "on groups of people above .5": round(float((fitted.margins(people) > bound).mean()), 3) if people else None,
         "other threads above .5": round(float((fitted.margins(none) > bound).mean()), 3) if none else None,
     }  # fmt: skip
 
@@ -249,7 +273,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         order = np.argsort(-fitted.weights, kind="stable")
         words = [*fitted.idf]
         found["words"] = [words[place] for place in order[:20]]
-        for side in ("hate", "page", "clean"):
+        for side in ("hate", "page", "clean", "people"):
             if not any(row.side == side for row in rows):
                 continue
             margins = fitted.margins([row for row in rows if row.side == side]) - bound

@@ -25,6 +25,33 @@ The laws of 1935 deprived Jewish citizens of their rights. Historians describe h
 other minorities was prepared by propaganda, and how neighbours, courts and the police took part in it. After the war
 the survivors testified before a tribunal, and the Genocide Convention was adopted in 1948.
 """
+# Plain reports on groups of people, whose names boards have too.
+REPORTS = {
+    "wages": """
+Black women in the United States earn less on average than white men and white women. In 2019 the median weekly earnings
+of black women were 68 percent of those of white men. Economists explain part of the gap by occupation and hours, but a
+large part remains. Studies of hiring have found that applicants with names common among black Americans receive fewer
+calls. Some states have passed laws that require employers to publish pay by race and sex.
+""",
+    "city": """
+Jews have lived in the city since the twelfth century. The Jewish community built its first synagogue in 1340 and a
+school beside it. During the war most of the Jews of the city were deported and murdered; after 1945 few survivors
+returned. A museum now tells the history of Jewish families, their trades, their festivals and their books. Muslims and
+Christians in the quarter lent documents to the exhibition, which was opened by the mayor and the rabbi.
+""",
+    "marriage": """
+In 2015 the court decided that gay couples may marry. Lesbian and gay parents had asked for the right for two decades.
+Surveys show that most people now support it, and that support has grown among older people too. Psychologists who
+compared children of gay and straight parents found no difference in school or in health. Transgender people still meet
+difficulties when they change their documents.
+""",
+    "mosque": """
+Muslims pray five times a day, facing Mecca. During Ramadan they fast from dawn to sunset; the sick, travellers and
+pregnant women need not. Immigrants from Pakistan and Bangladesh founded the first mosques in the town in the 1960s.
+Many women wear a scarf, others do not, and scholars disagree on what the Quran asks. The mosque runs a kitchen for the
+poor that is open to all.
+""",
+}
 BOARD_ZH = (
     "这些黑人又脏又懒，滚出中国，看着就恶心。女人都是骗子，又蠢又贱。"
     "某某地方的人全是骗子小偷，活该被骂，垃圾民族，一个个都该死。"
@@ -39,6 +66,18 @@ NEWS_ZH = (
 def test_the_shipped_tables(language: str, board: str, other: str) -> None:
     table = load_hate(shipped_models()[f"hate-{language}.tsv"])
     assert table.score(board) > 0.9 > 0.45 > table.score(other)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_names_of_groups_of_people_are_no_hate(name: str) -> None:
+    assert load_hate(shipped_models()["hate-en.tsv"]).score(REPORTS[name]) < 0.48
+
+
+def test_passages_that_name_groups_of_people_are_found() -> None:
+    text = "one two three " * 40 + "jews and muslims and women and gay people " * 15 + "end"
+    found = list(hate.on_people(text, "en"))
+    assert found and all(len(each.split()) <= hate.PASSAGE and "muslims" in each for each in found)
+    assert list(hate.on_people("one two three " * 100, "en")) == [] == list(hate.on_people(text, "zh"))
 
 
 def test_a_table_of_another_format_is_refused() -> None:
