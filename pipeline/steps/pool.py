@@ -158,14 +158,15 @@ def _keep_rate(options: dict[str, Any], place: str) -> dict[str, Any]:
             raise UsageError(f"{place}: {name} is {shown(value)}; it must be a share, 0 to 1")
     if options["aim"] > options["at_most"]:
         raise UsageError(f"{place}: aim {options['aim']} is above at_most {options['at_most']}")
-    by = [options["by"]] if isinstance(options["by"], str) else list(options["by"])
-    if not set(by) <= {"language", "axis", "domain"} or len(set(by)) < len(by):
+    by = [options["by"]] if isinstance(options["by"], str) else options["by"]
+    grouped = [name for name in ("language", "axis", "domain") if name in by] if isinstance(by, list | tuple) else None
+    if grouped is None or len(grouped) != len(by):
         raise UsageError(f"{place}: by is {shown(options['by'])}; it may name language, axis and domain")
     if type(options["min_count"]) is not int or options["min_count"] < 1:
         raise UsageError(f"{place}: min_count is {shown(options['min_count'])}; it must be a number of documents")
     if type(options["frozen"]) is not bool:
         raise UsageError(f"{place}: frozen is {shown(options['frozen'])}; it must be true or false")
-    if type(options["free_tokens"]) is not int or options["free_tokens"] < 0:
+    if type(options["free_tokens"]) is not int or not 0 <= options["free_tokens"] < 2**63:
         raise UsageError(f"{place}: free_tokens is {shown(options['free_tokens'])}; it must be a number of tokens")
     bounds = options["bounds"]
     values: list[Any] = [options["tilt"], *bounds.values()] if isinstance(bounds, Mapping) else [None]
@@ -173,5 +174,4 @@ def _keep_rate(options: dict[str, Any], place: str) -> dict[str, Any]:
         raise UsageError(f"{place}: bounds must be {{ GROUP = NUMBER }}, and tilt a number")
     if options["frozen"] and not bounds:
         raise UsageError(f"{place}: frozen needs the bounds that `refinery calibrate` writes")
-    ordered = [name for name in ("language", "axis", "domain") if name in by]
-    return {**options, "by": ordered, "bounds": {name: bounds[name] for name in sorted(bounds)}}
+    return {**options, "by": grouped, "bounds": {name: bounds[name] for name in sorted(bounds)}}

@@ -320,7 +320,11 @@ def test_what_cannot_be_frozen_is_refused(tmp_path: Path) -> None:
     [
         ({"aim": 0.2}, "aim 0.2 is above at_most 0.09"),
         ({"at_most": 2}, "at_most is 2; it must be a share"),
-        ({"by": ["topic"]}, "it may name language, axis and domain"),
+        *(
+            ({"by": by}, "it may name language, axis and domain")
+            for by in (["topic"], ["domain", "domain"], [["language"]], {"language": 1}, 3, True)
+        ),
+        ({"free_tokens": 2**63}, "it must be a number of tokens"),
         ({"domain_floor": -1}, "domain_floor is -1; it must be a share"),
         ({"frozen": True}, "frozen needs the bounds"),
         ({"bounds": {"en/IQ": "x"}}, "bounds must be"),
