@@ -39,7 +39,11 @@ def load_speller(path: Path) -> Callable[[Sequence[str]], list[str]]:
         pieces = model.encode(line, out_type=str)
         return " ".join(pieces) + " " if pieces else ""
 
-    if _is_by_word(model, path.read_bytes()):
+    try:
+        is_by_word = _is_by_word(model, path.read_bytes())
+    except UnicodeDecodeError:  # of a piece
+        raise UsageError(f"{path} is not a SentencePiece model: fit or fetch it again") from None
+    if is_by_word:
         return WordSpeller(spell).lines
     return lambda lines: [*map(spell, lines)]
 
@@ -71,8 +75,8 @@ class WordSpeller:
 def _is_by_word(model: Any, content: bytes) -> bool:
     """Whether the pieces of a line are those of its words."""
     try:
-        parts = dict(protobuf_fields(content))
-        trainer, normalizer = (dict(protobuf_fields(parts.get(number, b""))) for number in (_TRAINER, _NORMALIZER))
+        fields = [*protobuf_fields(content)]
+        trainer, normalizer = (dict(protobuf_fields(_message(fields, number))) for number in (_TRAINER, _NORMALIZER))
     except ValueError:
         return False
     numbers = range(model.get_piece_size())
@@ -86,6 +90,12 @@ def _is_by_word(model: Any, content: bytes) -> bool:
         and not any(" " in piece or SPACE in piece[1:] for piece in map(model.id_to_piece, numbers))
         and not any(map(model.is_unused, numbers))
     )
+
+
+def _message(fields: Sequence[tuple[int, Any]], number: int) -> bytes:
+    """The message that is this field. SentencePiece joins the parts of one that is there several times, and passes over
+    a field of another type."""
+    return b"".join(value for each, value in fields if each == number and isinstance(value, bytes))
 
 
 def protobuf_fields(content: bytes) -> Iterator[tuple[int, Any]]:

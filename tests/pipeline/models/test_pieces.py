@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.errors import UsageError
 from pipeline.fit.sentencepiece_bpe import train_bpe
 from pipeline.models import pieces
 from pipeline.models.pieces import load_sentencepiece, load_speller, protobuf_fields
@@ -60,6 +61,27 @@ def test_the_pieces_of_words_are_those_of_their_line(models: dict[str, Path], na
 def test_only_where_no_piece_goes_over_a_space_and_nothing_is_normalized(models: dict[str, Path]) -> None:
     by_word = {name: hasattr(load_speller(path), "__self__") for name, path in models.items()}
     assert by_word == {"bpe": True, "bytes": True, "unigram": False, "nfkc": False, "across": False}
+
+
+def test_a_field_of_another_type_is_passed_over_and_parts_of_one_are_joined(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    by_word = {}
+    for name, more in {
+        "bpe": b"\x10\x05\x18\x05",  # integers where the trainer's and the normalizer's messages are
+        "nfkc": b"\x1a\x02\x18\x01",  # a second part of the normalizer's message, without its character map
+    }.items():
+        (tmp_path / name).write_bytes(models[name].read_bytes() + more)
+        speller, model = load_speller(tmp_path / name), load_sentencepiece(tmp_path / name)
+        by_word[name] = hasattr(speller, "__self__")
+        assert speller(["ﬁve fox"]) == [" ".join(model.encode("ﬁve fox", out_type=str)) + " "]
+    assert by_word == {"bpe": True, "nfkc": False}
+
+
+def test_a_piece_that_is_no_text_is_refused(models: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "broken").write_bytes(models["bpe"].read_bytes() + b"\x0a\x08\x0a\x01\xff\x15\0\0\0\0")
+    with pytest.raises(UsageError, match="is not a SentencePiece model"):
+        load_speller(tmp_path / "broken")
 
 
 def test_no_more_is_remembered_than_allowed(models: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
