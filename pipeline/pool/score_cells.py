@@ -201,6 +201,11 @@ def count_cells(tables: Tables, scored: Dataset) -> dict[str, Cells]:
             f"{tables.stage}: the pool has too many groups for bounds of their own: leave language out of by"
         )
     table = added.to_arrow([*BY_CELL, "docs", "tokens"]).sort_by([(name, "ascending") for name in BY_CELL])
-    groups = np.array(table["group"].to_pylist(), dtype=object)
+    # by numbers: numpy takes names that differ in NUL at their ends for equal
+    groups = pc.dictionary_encode(table["group"].combine_chunks())
+    numbers = groups.indices.to_numpy()
     columns = [table[name].to_numpy().astype(np.int64) for name in ("score", "length", "docs", "tokens")]
-    return {name: Cells(*(column[groups == name] for column in columns)) for name in sorted(set(groups.tolist()))}
+    return {
+        name: Cells(*(column[numbers == number] for column in columns))
+        for number, name in enumerate(groups.dictionary.to_pylist())
+    }

@@ -315,6 +315,18 @@ def test_what_cannot_be_frozen_is_refused(tmp_path: Path) -> None:
         freeze_bounds(recipe, small, tmp_path / "out.toml")
 
 
+@pytest.mark.parametrize("by", [["language"], ["domain"], ["language", "axis", "domain"]])
+def test_names_of_groups_may_end_in_nul(by: list[str], tmp_path: Path) -> None:
+    rows = pool_rows()
+    for number, row in enumerate(rows):
+        row |= {"language": ("en", "en\0", "\0", "")[number % 4], "domain": ("arts", "arts\0", "\0")[number % 3]}
+    make_dataset(tmp_path / "given", "filter", rows, [], extra={"baseline": baseline(400, 84_000).as_json()})
+    made = rated(tmp_path, tmp_path / "given", by=by)
+    groups = made.manifest.extra["pool"]["groups"]
+    assert sum(row["docs"] for row in groups) == 400 and all(row["docs"] for row in groups)
+    assert sum(row["kept"] for row in groups) == made.manifest.counts["out"] <= 0.09 * 400
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
