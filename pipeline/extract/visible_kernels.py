@@ -21,14 +21,19 @@ Flags = npt.NDArray[np.bool_]
 # What a name of a tag says, a sum of these; the rest is the number of an element that ends by rules of its own, times
 # ELEMENT. Elements of such numbers: `strip_tags.py` lists them in this order.
 BREAKS_LINE, BREAKS_WORD, IN_NO_SVG, IS_RAW, ELEMENT = 1, 2, 4, 8, 16
+# Both at once: a link begins, where links are told; and its end tag.
+LINK, LINK_ENDS = 3, 7
 SCRIPT, SVG, TEMPLATE, SHOWN = 1, 2, 3, 4
 # A name is six bits for each letter or digit, so that it is one number, exactly; longer names say nothing, but one.
 LONGEST_NAME, NAME_BITS = 10, 6
 PLACES_BITS = 9  # of the table of names, which has 2^9 places
 _FOREIGN_OBJECT: Final = 13  # its length
-# What stands for a line end, which is in no page; why `visible` stops.
-LINE = 0
+# What stands for a line end and for both ends of a link, which are in no page; why `visible` stops.
+LINE, LINK_START, LINK_END = 0, 1, 2
 DONE, AT_ELEMENT, NO_LETTERS = 0, 1, 2
+
+# Of a link so many bytes are told from the text around it.
+LONGEST_LINK: Final = 300
 
 _ONE: Final = np.uint64(1)
 _PLACE_SHIFT: Final = np.uint64(64 - PLACES_BITS)
@@ -223,6 +228,8 @@ def _markup(page: Bytes, at: int, names: Words, meanings: Bytes) -> tuple[bool, 
     if _is_letter(first):
         name, end = _name(page, at + 1 + closing)
         says = _says(name, names, meanings)
+        if closing and says == LINK:
+            says = LINK_ENDS
         return False, name, end, says % ELEMENT if closing or end >= page.size else says
     # a slash at the end of the page is text
     return following in (_MARK, _QUERY) or (closing and at + 2 < page.size), np.uint64(0), 0, 0
@@ -236,10 +243,13 @@ def _is_declaration(page: Bytes, at: int) -> bool:
 
 def _said(says: int, out: Bytes, count: int) -> int:
     """Writes what stands for a tag. Returns the size of the text with it."""
-    if says & (BREAKS_LINE | BREAKS_WORD):
+    if not says & LINK:
+        return count
+    if says & LINK == LINK:
+        out[count] = LINK_END if says == LINK_ENDS else LINK_START
+    else:
         out[count] = LINE if says & BREAKS_LINE else 0x20
-        return count + 1
-    return count
+    return count + 1
 
 
 kernel = compiled_with(
@@ -253,7 +263,8 @@ def visible(
     page: Bytes, start: int, out: Bytes, names: Words, meanings: Bytes, endless: Flags, letters: Flags
 ) -> tuple[int, int, int, int, int]:
     """Writes the visible text of `page[start:]` to `out`: tags that break a line are LINE, those that break a word a
-    blank, others nothing; character references stay. `out` has the size of the page.
+    blank, those of links LINK_START and LINK_END if `names` has them, others nothing; character references stay. `out`
+    has the size of the page.
 
     Returns DONE, or why it stops, and the size of the text so far; of AT_ELEMENT also the place of an element that ends
     by rules that are not compiled, of its content, and its number: to go on, call again with its end. NO_LETTERS: call
@@ -351,10 +362,15 @@ def _copy_plain(text: Bytes, start: int, out: Bytes, count: int) -> int:
 
 
 @compiled_with(_blank_size, _copy_plain)
-def collapsed(text: Bytes, out: Bytes) -> tuple[int, bool]:
+def collapsed(text: Bytes, out: Bytes, least: int) -> tuple[int, bool]:
     """Writes UTF-8 to `out` with LF for each run of LINE and white space, a blank for each other run of white space,
-    and none at both ends. Returns its bytes, and whether control characters or surrogates are left in it."""
+    and none at both ends. Returns its bytes, and whether control characters or surrogates are left in it.
+
+    `least`: lines with fewer bytes outside links are left out; 0 keeps all, and knows no links. What a link has beyond
+    LONGEST_LINK bytes is outside of it: its end tag is missing, or a page is in one.
+    """
     count, pending, unusual = 0, 0, False
+    line, bare, linked = 0, 0, -1  # where the line begins, its bytes outside links; those of the link, -1 outside
     at = 0
     while at < text.size:
         byte = text[at]
@@ -363,6 +379,10 @@ def collapsed(text: Bytes, out: Bytes) -> tuple[int, bool]:
             at += 1
             continue
         if not _PLAIN[byte]:
+            if least and byte in (LINK_START, LINK_END):
+                linked = 0 if byte == LINK_START else -1
+                at += 1
+                continue
             size = _blank_size(text, at)
             if size:
                 pending = max(pending, 1)
@@ -371,6 +391,10 @@ def collapsed(text: Bytes, out: Bytes) -> tuple[int, bool]:
             following = text[at + 1] if at + 1 < text.size else np.uint8(0)
             if byte <= 0x7F or (byte == 0xC2 and following < 0xA0) or (byte == 0xED and following >= 0xA0):
                 unusual = True
+        if pending == 2:
+            if bare < least:
+                count = line
+            line, bare = count, 0
         if pending:
             if count:
                 out[count] = 0x0A if pending == 2 else 0x20
@@ -379,5 +403,9 @@ def collapsed(text: Bytes, out: Bytes) -> tuple[int, bool]:
         out[count] = byte
         after = _copy_plain(text, at + 1, out, count + 1)
         count += after - at
+        if linked < 0 or linked > LONGEST_LINK:
+            bare += after - at
+        else:
+            linked += after - at
         at = after
-    return count, unusual
+    return line if bare < least else count, unusual

@@ -6,6 +6,7 @@ tree, does not recurse and reads nothing twice: a tag, comment or script without
 It takes no more memory than a few copies of the page, so the caps on size suffice.
 """
 
+from dataclasses import dataclass
 from functools import cache
 from html import escape
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.extract.element_ends import NOT_PLAIN, element_end
-from pipeline.extract.extractors.extractor import Extractor, NoOptions
+from pipeline.extract.extractors.extractor import Extractor
 from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, Tag, raw_text
 from pipeline.extract.references import characters
 from pipeline.extract.shadow import composed
@@ -27,6 +28,9 @@ from pipeline.extract.visible_kernels import (
     IN_NO_SVG,
     IS_RAW,
     LINE,
+    LINK,
+    LINK_END,
+    LINK_START,
     LONGEST_NAME,
     NAME_BITS,
     NO_LETTERS,
@@ -52,30 +56,46 @@ _NO_LETTERS: Final = np.zeros(0, np.bool_)
 _CODEC: Final = ("utf-8", "surrogatepass")
 
 
-def strip_tags(html: str, url: str, options: NoOptions) -> Extracted:  # noqa: ARG001
+# Of menus, and of lists of titles, a line has hardly a byte outside its links. A Han character has three bytes, so that
+# a line of verse has more than these in both languages.
+MIN_UNLINKED: Final = 16
+
+
+@dataclass(frozen=True)
+class StripTagsOptions:
+    unlinked: bool = False
+    """Without the lines that have fewer than 16 bytes outside their links: menus, lists of titles, short labels."""
+
+
+def strip_tags(html: str, url: str, options: StripTagsOptions) -> Extracted:  # noqa: ARG001
     """All visible text, a line for each block. Uses no parser; linear in the length of the page."""
-    return Extracted(_visible_text(html), page_title(html))
+    return Extracted(_visible_text(html, MIN_UNLINKED if options.unlinked else 0), page_title(html))
 
 
-def _visible_text(html: str) -> str:
-    """The visible text, a line for each block, white space collapsed and character references resolved; tidy."""
+def _visible_text(html: str, least: int) -> str:
+    """The visible text, a line for each block, white space collapsed and character references resolved; tidy. `least`:
+    how many bytes outside links a line has that is kept."""
     utf8 = html.encode(*_CODEC)
+    if least and (b"\1" in utf8 or b"\2" in utf8):
+        html = html.translate({LINK_START: None, LINK_END: None})
+        utf8 = html.encode(*_CODEC)
     if b"\0" in utf8 or b"shadowroot" in utf8:  # found in bytes in a third of the time
         html = composed(html.replace("\0", ""))
         utf8 = html.encode(*_CODEC)
-    raw = _without_markup(html, utf8)
+    raw = _without_markup(html, utf8, links=least > 0)
     if b"&" in raw:
         raw = characters(raw.decode(*_CODEC)).encode(*_CODEC)
     room = np.empty(len(raw), np.uint8)
-    size, unusual = collapsed(np.frombuffer(raw, np.uint8), room)
+    size, unusual = collapsed(np.frombuffer(raw, np.uint8), room, least)
     text = room[:size].tobytes().decode(*_CODEC)
     return tidy(text) if unusual else text
 
 
-def _without_markup(html: str, utf8: bytes) -> bytes:
-    """The text between tags in UTF-8, with LINE for those that end a line; references in it as they stand."""
+def _without_markup(html: str, utf8: bytes, links: bool) -> bytes:
+    """The text between tags in UTF-8, with LINE for those that end a line, and with the ends of `links`; references in
+    it as they stand."""
     page, room = np.frombuffer(utf8, np.uint8), np.empty(len(utf8), np.uint8)
-    names, meanings = _names()
+    names, meanings = _names(links)
     endless: Flags = np.zeros(256 // ELEMENT, np.bool_)
     ends = _Ends(html, utf8)
     pieces: list[bytes] = []
@@ -131,7 +151,7 @@ def _is_at(html: str, start: int, name: str) -> bool:
 
 
 @cache
-def _names() -> tuple[Words, Bytes]:
+def _names(links: bool) -> tuple[Words, Bytes]:
     """What tags say by their names, as `visible` looks it up."""
     said: dict[str, int] = {name: number * ELEMENT for name, number in _NUMBERED.items()}
     for flag, names in (
@@ -143,6 +163,8 @@ def _names() -> tuple[Words, Bytes]:
     ):
         for name in names:
             said[name] = said.get(name, 0) | flag
+    if links:
+        said["a"] = LINK
     words, meanings = np.zeros(_PLACES, np.uint64), np.zeros(_PLACES, np.uint8)
     for name, flags in said.items():
         if len(name) <= LONGEST_NAME:
@@ -168,4 +190,4 @@ def _letters() -> Flags:
     return np.array([chr(code).isalpha() for code in range(0x110000)], np.bool_)
 
 
-EXTRACTOR = Extractor("strip_tags", strip_tags, NoOptions, sandboxed=False, caps="size")
+EXTRACTOR = Extractor("strip_tags", strip_tags, StripTagsOptions, sandboxed=False, caps="size")
