@@ -98,7 +98,9 @@ class PageExtractor:
         if rejected is not None:
             return _page(decoded, Extracted("", ""), rejected)
         robots = meta_robots(decoded.text) if self._extractor.html else frozenset()
-        page = self._in_sandbox(decoded, utf8, url) if self._extractor.sandboxed else self._in_process(decoded, url)
+        page = (
+            self._in_sandbox(decoded, utf8, url) if self._extractor.sandboxed else self._in_process(decoded, utf8, url)
+        )
         return page._replace(robots=robots) if robots else page
 
     def _over_cap(self, html: str, utf8: bytes) -> Rejection | None:
@@ -110,8 +112,11 @@ class PageExtractor:
             case "none":
                 return None
 
-    def _in_process(self, decoded: Decoded, url: str) -> Page:
-        return _page(decoded, self._extractor.function(decoded.text, url, self._options), None)
+    def _in_process(self, decoded: Decoded, utf8: bytes, url: str) -> Page:
+        extractor = self._extractor
+        if extractor.of_utf8 is not None:
+            return _page(decoded, extractor.of_utf8(decoded.text, utf8, self._options), None)
+        return _page(decoded, extractor.function(decoded.text, url, self._options), None)
 
     def _in_sandbox(self, decoded: Decoded, utf8: bytes, url: str) -> Page:
         result = self._sandbox.call(request(self._extractor, asdict(self._options), url, utf8))

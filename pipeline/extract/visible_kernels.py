@@ -366,8 +366,8 @@ def collapsed(text: Bytes, out: Bytes, least: int) -> tuple[int, bool]:
     """Writes UTF-8 to `out` with LF for each run of LINE and white space, a blank for each other run of white space,
     and none at both ends. Returns its bytes, and whether control characters or surrogates are left in it.
 
-    `least`: lines with fewer bytes outside links are left out; 0 keeps all, and knows no links. What a link has beyond
-    LONGEST_LINK bytes is outside of it: its end tag is missing, or a page is in one.
+    `least`: lines with fewer bytes outside links, blanks apart, are left out; 0 keeps all, and knows no links. What a
+    link has beyond LONGEST_LINK bytes is outside of it: its end tag is missing, or a page is in one.
     """
     count, pending, unusual = 0, 0, False
     line, bare, linked = 0, 0, -1  # where the line begins, its bytes outside links; those of the link, -1 outside

@@ -181,8 +181,10 @@ def _declared_length(message: HttpMessage) -> int:
 
 def _head(block: bytes) -> tuple[int | None, list[tuple[str, str]], int, list[str]]:
     """Returns status, headers, the position of the body, problems."""
-    end = block.find(b"\r\r", 0, _MOST_HEAD) if block[:5].upper() == b"HTTP/" else -1
-    if end >= 0 and block.find(b"\n", 0, end + 3) < 0:  # lines that end in a carriage return alone
+    # lines that end in a carriage return alone: an empty one before the first line feed
+    feed = block.find(b"\n", 0, _MOST_HEAD + 1)
+    end = block.find(b"\r\r", 0, feed - 1 if feed > 0 else _MOST_HEAD) if block[:5].upper() == b"HTTP/" else -1
+    if end >= 0:
         status, pairs, _, problems = _head(block[:end].replace(b"\r", b"\n") + b"\n\n")
         return status, pairs, end + 2, problems
     found = _STATUS.match(block) or _NO_CODE.match(block)

@@ -38,6 +38,8 @@ class Extractor(Generic[Options]):
     `html`: whether pages are HTML; if not, no charset is looked for in their markup, and no robots elements.
 
     `shares`: whether it measures the shares of code, tables and formulas in its text.
+
+    `of_utf8`: the same as `function`, of a page as text and in UTF-8, for one that works on bytes and needs no URL.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Extractor(Generic[Options]):
     caps: Literal["all", "size", "none"]
     html: bool = True
     shares: bool = False
+    of_utf8: Callable[[str, bytes, Options], Extracted] | None = None
 
     @property
     def module(self) -> str:

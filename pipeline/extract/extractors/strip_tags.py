@@ -56,26 +56,29 @@ _NO_LETTERS: Final = np.zeros(0, np.bool_)
 _CODEC: Final = ("utf-8", "surrogatepass")
 
 
-# Of menus, and of lists of titles, a line has hardly a byte outside its links. A Han character has three bytes, so that
-# a line of verse has more than these in both languages.
+# Blanks apart. Of menus, and of lists of titles, a line has hardly a byte outside its links. A Han character has three
+# bytes, so that a line of verse has more than these in both languages.
 MIN_UNLINKED: Final = 16
 
 
 @dataclass(frozen=True)
 class StripTagsOptions:
     unlinked: bool = False
-    """Without the lines that have fewer than 16 bytes outside their links: menus, lists of titles, short labels."""
+    """Without the lines that have fewer than 16 bytes (blanks apart) outside links: menus, lists of titles, labels."""
 
 
 def strip_tags(html: str, url: str, options: StripTagsOptions) -> Extracted:  # noqa: ARG001
     """All visible text, a line for each block. Uses no parser; linear in the length of the page."""
-    return Extracted(_visible_text(html, MIN_UNLINKED if options.unlinked else 0), page_title(html))
+    return _of_utf8(html, html.encode(*_CODEC), options)
 
 
-def _visible_text(html: str, least: int) -> str:
+def _of_utf8(html: str, utf8: bytes, options: StripTagsOptions) -> Extracted:
+    return Extracted(_visible_text(html, utf8, MIN_UNLINKED if options.unlinked else 0), page_title(html))
+
+
+def _visible_text(html: str, utf8: bytes, least: int) -> str:
     """The visible text, a line for each block, white space collapsed and character references resolved; tidy. `least`:
     how many bytes outside links a line has that is kept."""
-    utf8 = html.encode(*_CODEC)
     if least and (b"\1" in utf8 or b"\2" in utf8):
         html = html.translate({LINK_START: None, LINK_END: None})
         utf8 = html.encode(*_CODEC)
@@ -190,4 +193,4 @@ def _letters() -> Flags:
     return np.array([chr(code).isalpha() for code in range(0x110000)], np.bool_)
 
 
-EXTRACTOR = Extractor("strip_tags", strip_tags, StripTagsOptions, sandboxed=False, caps="size")
+EXTRACTOR = Extractor("strip_tags", strip_tags, StripTagsOptions, sandboxed=False, caps="size", of_utf8=_of_utf8)

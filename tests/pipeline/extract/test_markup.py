@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.extract import markup
 from pipeline.extract.extractors.all_text import AllTextOptions, all_text
-from pipeline.extract.extractors.extractor import NoOptions
-from pipeline.extract.extractors.strip_tags import strip_tags
+from pipeline.extract.extractors.strip_tags import StripTagsOptions, strip_tags
 from pipeline.extract.markup import attributes, scan
 from pipeline.extract.references import characters
 from pipeline.extract.text import page_title
@@ -133,7 +132,7 @@ def test_texts(html: str, text: str) -> None:
 @pytest.mark.parametrize(("html", "text"), TEXTS)
 def test_texts_by_regular_expressions(html: str, text: str) -> None:
     if "'>'" not in html:  # a ">" in a value ends its tag there
-        assert strip_tags(html, "", NoOptions()).text == text
+        assert strip_tags(html, "", StripTagsOptions()).text == text
 
 
 @pytest.mark.parametrize(

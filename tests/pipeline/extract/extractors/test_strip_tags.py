@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.extract.extractors.all_text import AllTextOptions, all_text
-from pipeline.extract.extractors.extractor import NoOptions
-from pipeline.extract.extractors.strip_tags import strip_tags
+from pipeline.extract.extractors.strip_tags import EXTRACTOR, MIN_UNLINKED, StripTagsOptions, strip_tags
 from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN
 from tests.pipeline.extract.extractors.visible_by_patterns import _ODD, visible_text
 
@@ -59,7 +58,7 @@ TAGS = [
 @settings(deadline=None)  # the first call compiles
 @given(st.lists(st.sampled_from(PARTS) | st.sampled_from(TAGS) | PIECES, max_size=40).map("".join))
 def test_it_is_the_text_by_patterns(html: str) -> None:
-    assert strip_tags(html, "", NoOptions()).text == visible_text(html)
+    assert strip_tags(html, "", StripTagsOptions()).text == visible_text(html)
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
@@ -68,7 +67,7 @@ def test_each_element_ends_where_patterns_say(name: str, inside: str) -> None:
     for each in (name, name.upper()):
         for end in (f"</{each}>", f"</{each} x>", f"</{each}", "", f"</{each}x></{each}\f>"):
             html = f"é<p>a<{each}>{inside.format(each)}{end}c<i>d</i>"
-            assert strip_tags(html, "", NoOptions()).text == visible_text(html)
+            assert strip_tags(html, "", StripTagsOptions()).text == visible_text(html)
 
 
 SCRIPTS = ["<script>", "</script>", "<script/", "</SCRIPT", "</Script\n>", "</script x>"]
@@ -79,14 +78,14 @@ SCRIPTS += ["<!--", "-->", "--", ">", "<!", "-", "<p>", "a", " "]
 @given(st.lists(st.sampled_from(SCRIPTS), max_size=20).map("".join))
 def test_scripts_end_where_patterns_say(html: str) -> None:
     html = f"<script>{html}"
-    assert strip_tags(html, "", NoOptions()).text == visible_text(html)
+    assert strip_tags(html, "", StripTagsOptions()).text == visible_text(html)
 
 
 @settings(deadline=None)
 @given(st.lists(PIECES, max_size=40).map("".join))
 def test_it_is_the_text_by_following_each_tag(html: str) -> None:
     slow = all_text(html, "", AllTextOptions(title=False)).text
-    assert strip_tags(html, "", NoOptions()).text == slow
+    assert strip_tags(html, "", StripTagsOptions()).text == slow
 
 
 @pytest.mark.parametrize(
@@ -109,24 +108,66 @@ def test_it_is_the_text_by_following_each_tag(html: str) -> None:
     ],
 )
 def test_broken_pages(html: str, text: str) -> None:
-    assert strip_tags(html, "", NoOptions()).text == text
+    assert strip_tags(html, "", StripTagsOptions()).text == text
 
 
 @settings(deadline=None)  # the first call compiles
 @given(st.text(alphabet="<>/!-a \"'&;#p\0", max_size=200))
 def test_any_page_gives_a_text_without_nuls(html: str) -> None:
-    assert "\0" not in strip_tags(html, "", NoOptions()).text
+    assert "\0" not in strip_tags(html, "", StripTagsOptions()).text
+
+
+UNLINKED = StripTagsOptions(unlinked=True)
+LONG = "A sentence of a text, long enough."
 
 
 @pytest.mark.parametrize(
-    "unit", ["<a ", "<!--", "<svg>", "</", "<script>", "<b\"'", "<svg></svg>", "&#9", "<svg </svg"]
+    ("html", "text"),
+    [
+        ("<li><a href=/>The first page of a shop</a><li><a>Baskets and payment</a><p>" + LONG, LONG),
+        (f"<p>{LONG} <a href=x>With a link</a> in it", f"{LONG} With a link in it"),
+        ("<h1>Short</h1><p>床前明月光，</p><p>五个汉字呢", "床前明月光，"),
+        ("<p>has fifteen byte<p>has sixteen bytes 16", "has sixteen bytes 16"),
+        (f"<a><h2>A card that is one link</h2><p>{LONG}</p></a><p>{LONG}", LONG),
+        ("<a>" + "word " * 100, ("word " * 100).strip()),  # no end tag, or a page in a link
+        (f"<p>\1\1{LONG}\2<p>\1{LONG}", f"{LONG}\n{LONG}"),  # no marks of links but those of tags
+        (f"<ABBR>{LONG}</ABBR><p><A HREF=x>{LONG}</A >", LONG),
+        ("<p>short", ""),
+    ],
 )
-def test_its_time_is_linear(unit: str) -> None:
+def test_lines_of_links_are_left_out(html: str, text: str) -> None:
+    assert strip_tags(html, "", UNLINKED).text == text
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(PARTS) | st.sampled_from(TAGS) | PIECES, max_size=40).map("".join))
+def test_unlinked_lines_are_lines_of_the_text(html: str) -> None:
+    whole = strip_tags(html, "", StripTagsOptions()).text.split("\n")
+    unlinked = strip_tags(html, "", UNLINKED).text.split("\n")
+    rest = iter(whole)
+    assert unlinked == [""] or all(line in rest for line in unlinked)  # in their order
+    if "<a" not in html.lower() and not set(html) & set("\x7f\x80\ud800"):  # which are left out of a line at last
+        long = [line for line in whole if len(line.replace(" ", "").encode()) >= MIN_UNLINKED]
+        assert unlinked == (long or [""])
+
+
+@pytest.mark.parametrize("options", [StripTagsOptions(), UNLINKED])
+def test_of_utf8_it_is_the_same(options: StripTagsOptions) -> None:
+    html = f"<title>Title</title><p>{LONG} é 漢<p><a>é 漢字漢字漢字漢字</a>"
+    assert EXTRACTOR.of_utf8 is not None
+    assert EXTRACTOR.of_utf8(html, html.encode(), options) == strip_tags(html, "", options)
+
+
+@pytest.mark.parametrize(
+    "unit", ["<a ", "<a>b</a>", "<a>", "<!--", "<svg>", "</", "<script>", "<b\"'", "<svg></svg>", "&#9", "<svg </svg"]
+)
+@pytest.mark.parametrize("options", [StripTagsOptions(), UNLINKED])
+def test_its_time_is_linear(unit: str, options: StripTagsOptions) -> None:
     """Sixteen times the page may not take a hundred times as long: quadratic time would take 256."""
 
     def seconds(repeats: int) -> float:
         html, start = unit * repeats, time.process_time()
-        strip_tags(html, "", NoOptions())
+        strip_tags(html, "", options)
         return time.process_time() - start
 
     assert seconds(160_000) < 100 * max(seconds(10_000), 0.002)

@@ -59,7 +59,7 @@ def test_options_are_those_given_and_the_defaults() -> None:
         ("trafilatura", {"favor": "speed"}, "'precision' or 'recall' or 'balanced'"),
         ("trafilatura", {"fallback": 1}, "'fallback' of extractor trafilatura is 1; it must be true or false"),
         ("all_text", {"main_content": True}, "no option"),
-        ("strip_tags", {"title": True}, "there is none"),
+        ("strip_tags", {"title": True}, "there is unlinked"),
     ],
 )
 def test_wrong_options_are_the_users_error(name: str, options: dict[str, object], says: str) -> None:
