@@ -1,7 +1,8 @@
 """Archives that have each page of others several times: pages in any number, for figures with few fixed costs.
 
 A copy has an address of its own, and a comment of its own at the end of its body, so that no payload is a copy of
-another. Its body is stored as it is without transfer and content coding; the first of each page is the page itself.
+another. Its body is stored as it is without transfer and content coding; the first of each page is the page itself. As in
+archives of Common Crawl a record has the digest of its payload.
 """
 
 import gzip
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pipeline.inputs.records import sha1_digest
 from pipeline.warc.http import HttpMessage, record_message
 from pipeline.warc.reader import read_split
 from pipeline.warc.records import RawRecord
@@ -54,6 +56,7 @@ def _record(record: RawRecord, message: HttpMessage, body: bytes, number: int) -
         ("WARC-Type", "response"),
         ("WARC-Target-URI", _address(record.url or "", number)),
         ("WARC-Date", record.date or "2024-01-01T00:00:00Z"),
+        ("WARC-Payload-Digest", sha1_digest(body)),
         ("Content-Type", "application/http; msgtype=response"),
         ("Content-Length", str(len(block))),
     ]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmarks.copied_pages import write_copies
 from pipeline.extract.charset import decode
+from pipeline.inputs.records import sha1_digest
 from pipeline.warc.http import record_message
 from pipeline.warc.reader import read_split
 from pipeline.warc.records import RawRecord
@@ -43,6 +44,7 @@ def test_each_page_so_many_times(tmp_path: Path) -> None:
     assert texts == [PAGE, f"{PAGE}<!-- copy 1 -->", f"{PAGE}<!-- copy 2 -->"] * 2
     assert not any(message.problems for message in messages)
     assert {each.date for each in found} == {"2024-02-03T04:05:06Z"}
+    assert [each.payload_digest for each in found] == [sha1_digest(message.body) for message in messages]
 
 
 def test_a_page_may_have_more_copies_than_another(tmp_path: Path) -> None:
