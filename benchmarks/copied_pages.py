@@ -1,8 +1,8 @@
 """Archives that have each page of others several times: pages in any number, for figures with few fixed costs.
 
 A copy has an address of its own, and a comment of its own at the end of its body, so that no payload is a copy of
-another. Its body is stored as it is without transfer and content coding; the first of each page is the page itself. As in
-archives of Common Crawl a record has the digest of its payload.
+another. Its body is stored as it is without transfer and content coding; the first of each page is the page itself. A
+record has the digest of its payload, as in archives of Common Crawl.
 """
 
 import gzip
