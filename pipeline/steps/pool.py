@@ -18,6 +18,8 @@ METHODS: dict[str, str] = {
     "clusters": "documents clustered by meaning; the worst clusters are dropped",
     "keep_rate": "the best by a score: at most a share of what a baseline recipe keeps, by language, axis and domain",
 }
+# An octave of length that cost more logits would outweigh any score: a slip of the pen.
+_MOST_TILT = 100
 # What each option does, with its unit and range.
 ABOUT: dict[str, str] = {
     "signal": "the signal whose percentile decides",
@@ -37,7 +39,7 @@ ABOUT: dict[str, str] = {
     "axis_floor": "the least share of IQ, of EQ and of general in what is kept of a language",
     "domain_floor": "with `by` domain: the least share of a domain's documents that is kept, as a part of its axis's",
     "bounds": "least ranks by group that `refinery calibrate` found, for a pool that is too small, or with `frozen`",
-    "tilt": "what an octave of length costs with these bounds, in units of logit",
+    "tilt": "what an octave of length costs with these bounds, in units of logit, 0 to 100",
     "free_tokens": "up to so many tokens length costs nothing, with these bounds",
     "frozen": "`bounds` decide, whatever the pool; what its own would keep is reported as drift",
     "sample": "documents on which the clusters are fitted, chosen by hash; at least 20 for each cluster",
@@ -172,6 +174,8 @@ def _keep_rate(options: dict[str, Any], place: str) -> dict[str, Any]:
     values: list[Any] = [options["tilt"], *bounds.values()] if isinstance(bounds, Mapping) else [None]
     if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
         raise UsageError(f"{place}: bounds must be {{ GROUP = NUMBER }}, and tilt a number")
+    if not 0 <= options["tilt"] <= _MOST_TILT:
+        raise UsageError(f"{place}: tilt is {shown(options['tilt'])}; it must be a number, 0 to {_MOST_TILT}")
     if options["frozen"] and not bounds:
         raise UsageError(f"{place}: frozen needs the bounds that `refinery calibrate` writes")
     return {**options, "by": grouped, "bounds": {name: bounds[name] for name in sorted(bounds)}}

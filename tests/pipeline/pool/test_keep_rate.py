@@ -340,6 +340,8 @@ def test_names_of_groups_may_end_in_nul(by: list[str], tmp_path: Path) -> None:
         ({"domain_floor": -1}, "domain_floor is -1; it must be a share"),
         ({"frozen": True}, "frozen needs the bounds"),
         ({"bounds": {"en/IQ": "x"}}, "bounds must be"),
+        ({"tilt": 1e308}, "tilt is 1e\\+308; it must be a number, 0 to 100"),
+        ({"tilt": -1}, "tilt is -1; it must be"),
         ({"min_count": 0}, "min_count is 0"),
     ],
 )
