@@ -36,13 +36,19 @@ def alphanumeric_runs(text: str, zero_digits: bool = False, others: Set[str] | N
     ASCII, and perhaps some more, if they are known."""
     if others is None:
         others = others_of(text)
+    if len(others) > _MOST_OTHERS and not zero_digits:
+        return RUN.findall(text)
+    return alphanumeric_bytes(text, zero_digits, others).decode().split()
+
+
+def alphanumeric_bytes(text: str, zero_digits: bool = False, others: Set[str] | None = None) -> bytes:
+    """The same as UTF-8, with spaces between the runs."""
+    if others is None:
+        others = others_of(text)
     if len(others) > _MOST_OTHERS:
-        runs = RUN.findall(text)
-        return [run.translate(_DIGITS) for run in runs] if zero_digits else runs
-    for char in others:
-        if not char.isalnum():
-            text = text.replace(char, " ")
-    return text.encode().translate(_ZERO_DIGITS if zero_digits else _AS_THEY_ARE).decode().split()
-
-
-_DIGITS: Final = str.maketrans("123456789", "000000000")
+        text = " ".join(RUN.findall(text))
+    else:
+        for char in others:
+            if not char.isalnum():
+                text = text.replace(char, " ")
+    return text.encode().translate(_ZERO_DIGITS if zero_digits else _AS_THEY_ARE)
