@@ -10,6 +10,8 @@ from typing import Final
 
 RUN: Final = re.compile(r"[^\W_]+")
 _ASCII: Final = bytes(range(128))
+# Of UTF-8, all but the first bytes of characters that may be Han.
+_NO_HAN: Final = bytes({*range(256)} - {*range(0xE3, 0xEA), 0xEF})
 # With more kinds of characters outside ASCII, the expression takes less time.
 _MOST_OTHERS: Final = 100
 
@@ -29,6 +31,11 @@ def others_of(text: str) -> set[str]:
     """The characters of a text that are not ASCII."""
     utf8 = text.encode("utf-8", "surrogatepass")
     return set() if len(utf8) == len(text) else set(utf8.translate(None, _ASCII).decode("utf-8", "surrogatepass"))
+
+
+def may_have_han(text: str) -> bool:
+    """False for a text without a character of U+3000 to U+9FFF or U+F000 to U+FFFF."""
+    return not text.isascii() and bool(text.encode("utf-8", "surrogatepass").translate(None, _NO_HAN))
 
 
 def alphanumeric_runs(text: str, zero_digits: bool = False, others: Set[str] | None = None) -> list[str]:

@@ -11,7 +11,7 @@ from collections import Counter
 from operator import add
 from typing import NamedTuple
 
-from filters.alphanumeric import RUN, alphanumeric_bytes, alphanumeric_runs, others_of
+from filters.alphanumeric import RUN, alphanumeric_bytes, alphanumeric_runs, may_have_han, others_of
 from filters.han_forms import simplified
 
 MAX_TEXT_CHARS = 100_000
@@ -44,41 +44,47 @@ class WordBytes(NamedTuple):
 
 def word_counts(text: str) -> Counter[str]:
     """Counts the `quality_words` of `text`."""
-    text, others, lower, runs = _parted(text)
-    counts = Counter(alphanumeric_runs(text, zero_digits=True, others=lower))
-    if not any(map(str.isalnum, others)):
+    parts = _parted(text)
+    counts = Counter(alphanumeric_runs(parts.spaced, zero_digits=True, others=parts.others))
+    if not parts.digits_last:
         return counts
     # Only words that are not all letters can contain digits. They come last, in the order in which they are found.
     for word in [word for word in counts if not word.isalpha()]:
         times = counts.pop(word)
         counts[quality_words(word)] += times
-    if runs:
-        dict.update(counts, _han_counts(runs))  # none of these are there yet
+    if parts.runs:
+        dict.update(counts, _han_counts(parts.runs))  # none of these are there yet
     return counts
 
 
 def word_bytes(text: str) -> WordBytes | None:
     """What `word_counts` counts; None for a text with numerals that are neither letters nor digits of ASCII."""
-    text, others, lower, runs = _parted(text)
-    if any(char.isalnum() and not char.isalpha() for char in lower):
+    parts = _parted(text)
+    if any(char.isalnum() and not char.isalpha() for char in parts.others):
         return None
-    han = simplified(" ".join(runs)).encode() if runs else b""
-    return WordBytes(
-        alphanumeric_bytes(text, zero_digits=True, others=lower), digits_last=any(map(str.isalnum, others)), han=han
-    )
+    spaced = alphanumeric_bytes(parts.spaced, zero_digits=True, others=parts.others)
+    return WordBytes(spaced, parts.digits_last, simplified(" ".join(parts.runs)).encode())
 
 
-def _parted(text: str) -> tuple[str, set[str], set[str], list[str]]:
-    """The part of a text that is read, in lower case without Han characters; its characters that are not ASCII; those
-    of the lower case but Han; the runs of Han characters."""
+class _Parts(NamedTuple):
+    """`spaced`: the part of a text that is read, in lower case, with a space for each run of Han characters; `others`:
+    its characters that are not ASCII, and perhaps some more; `runs`: those of Han characters."""
+
+    spaced: str
+    others: set[str]
+    digits_last: bool
+    runs: list[str]
+
+
+def _parted(text: str) -> _Parts:
     text = text[:MAX_TEXT_CHARS]
+    if may_have_han(text):
+        parts = _HAN_RUN.split(text.lower())
+        spaced = " ".join(parts[::2])
+        if len(parts) > 1:
+            return _Parts(spaced, others_of(spaced), True, parts[1::2])
     others = others_of(text)
-    text = text.lower()
-    lower = "".join(others).lower()
-    if not _HAN.search(lower):
-        return text, others, set(lower), []
-    parts = _HAN_RUN.split(text)
-    return " ".join(parts[::2]), others, set(_HAN.sub("", lower)), parts[1::2]
+    return _Parts(text.lower(), set("".join(others).lower()), any(map(str.isalnum, others)), [])
 
 
 def _han_counts(runs: list[str]) -> dict[str, int]:

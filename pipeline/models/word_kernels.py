@@ -25,21 +25,33 @@ _HAN_BYTES = 3  # of a character in UTF-8
 
 
 def _hashed(data: Bytes, start: int, end: int) -> np.uint64:
-    """FNV-1a, mixed once more for its upper half."""
     value = _BASIS
     for at in range(start, end):
         value = (value ^ np.uint64(data[at])) * _PRIME
+    return _mixed(value)
+
+
+def _mixed(value: np.uint64) -> np.uint64:
+    """FNV-1a has little in its upper half of a short word."""
     value ^= value >> _HALF
     value *= _ODD
     return value ^ (value >> _HALF)
 
 
 def _count(
-    data: Bytes, start: int, end: int, slots: Slots, blob: Bytes, bounds: Offsets, times_W: Places, found_N: Places, n: int
+    key: np.uint64,
+    data: Bytes,
+    start: int,
+    end: int,
+    slots: Slots,
+    blob: Bytes,
+    bounds: Offsets,
+    times_W: Places,
+    found_N: Places,
+    n: int,
 ) -> int:
-    """Counts the word data[start:end] if it is known. Returns how many different ones have been found: n, or one more,
-    which is then found_N[n]."""
-    key = _hashed(data, start, end)
+    """Counts the word data[start:end], whose hash is `key`, if it is known. Returns how many different ones have been
+    found: n, or one more, which is then found_N[n]."""
     last = slots.size - 1
     place = np.int64(key & _LOWER) & last
     while slots[place] != _FREE:
@@ -62,7 +74,7 @@ def _count(
     return n
 
 
-@compiled_with(_hashed)
+@compiled_with(_mixed, _hashed)
 def enter(blob: Bytes, bounds: Offsets, slots: Slots) -> None:
     """Enters all words into `slots`, which are free."""
     last = slots.size - 1
@@ -74,7 +86,7 @@ def enter(blob: Bytes, bounds: Offsets, slots: Slots) -> None:
         slots[place] = (key & _UPPER) | np.uint64(number + 1)
 
 
-@compiled_with(_hashed, _count)
+@compiled_with(_mixed, _hashed, _count)
 def count_words(
     spaced: Bytes,
     digits_last: bool,
@@ -96,12 +108,13 @@ def count_words(
             if spaced[start] == _SPACE:
                 start += 1
                 continue
-            end, digits = start, False
+            end, digits, value = start, False, _BASIS
             while end < spaced.size and spaced[end] != _SPACE:
-                digits = digits or spaced[end] == _ZERO
+                digits |= spaced[end] == _ZERO
+                value = (value ^ np.uint64(spaced[end])) * _PRIME
                 end += 1
             if not digits_last or digits == (turn == 1):
-                n = _count(spaced, start, end, slots, blob, bounds, times_W, found_N, n)
+                n = _count(_mixed(value), spaced, start, end, slots, blob, bounds, times_W, found_N, n)
             start = end
     start = 0
     while start < han.size:
@@ -118,7 +131,8 @@ def count_words(
                     continue
                 after = at + characters * _HAN_BYTES
                 if after <= end and han[after - _HAN_BYTES] != _SPACE:
-                    n = _count(han, at, after, slots, blob, bounds, times_W, found_N, n)
+                    key = _hashed(han, at, after)
+                    n = _count(key, han, at, after, slots, blob, bounds, times_W, found_N, n)
                 at += _HAN_BYTES
         start = end + 1
     times_N = np.empty(n, np.int64)
