@@ -59,17 +59,21 @@ class WordSpeller:
         if any(SPACE in line for line in lines):
             return [*map(self._spell, lines)]  # it is dropped from the end of a line, as white space is
         words = [line.split(" ") for line in lines]
-        new = [*set().union(*words).difference(self._known)]
+        found = [[*map(self._known.get, each)] for each in words]
+        missing = [place for place, pieces in enumerate(found) if None in pieces]
+        new = [*set().union(*(words[place] for place in missing)).difference(self._known)]
         if new:
             # as one line, and a word begins where a space is: half the time of one after the other
             spelled = self._spell(" ".join(new)).removeprefix(SPACE).removesuffix(" ").split(f" {SPACE}")
             self._known |= zip(new, [f"{SPACE}{pieces} " for pieces in spelled], strict=True)
-        found = ["".join(map(self._known.__getitem__, each)) for each in words]
+            for place in missing:
+                found[place] = [self._known[word] for word in words[place]]
+        told = ["".join(pieces) for pieces in found]
         for word in [word for word in new if len(word) > WORD_CHARS]:
             del self._known[word]
         if len(self._known) > REMEMBERED:
             self._known = {"": ""}
-        return found
+        return told
 
 
 def _is_by_word(model: Any, content: bytes) -> bool:
