@@ -264,7 +264,9 @@ class Measured:
         """full_then_short, short_then_full."""
         matches = [[*_NAME.finditer(sentence)] for sentence in self.sentences]
         found = [
-            {name.rpartition(" ")[::2] for name in self._names_in(sentence, [match[0] for match in each])} if each else ()
+            {name.rpartition(" ")[::2] for name in self._names_in(sentence, [match[0] for match in each])}
+            if each
+            else ()
             for sentence, each in zip(self.sentences, matches)
         ]
         lasts = sorted({last for names in found for first, last in names if first})

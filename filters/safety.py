@@ -139,7 +139,7 @@ def _distinct(codes: Codes) -> str:
 
 def _han_in(codes: Codes) -> int:
     """How many Han characters there are, as `_han` counts them."""
-    return sum(np.count_nonzero((codes >= ord(first)) & (codes <= ord(last))) for first, last in _HAN_RANGES)
+    return sum(int(np.count_nonzero((codes >= ord(low)) & (codes <= ord(high)))) for low, high in _HAN_RANGES)
 
 
 def _ascii_runs(codes: Codes) -> int:

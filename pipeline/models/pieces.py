@@ -59,21 +59,22 @@ class WordSpeller:
         if any(SPACE in line for line in lines):
             return [*map(self._spell, lines)]  # it is dropped from the end of a line, as white space is
         words = [line.split(" ") for line in lines]
+        # nearly all words of most lines are known: looked up before it is asked which are not
         found = [[*map(self._known.get, each)] for each in words]
-        missing = [place for place, pieces in enumerate(found) if None in pieces]
-        new = [*set().union(*(words[place] for place in missing)).difference(self._known)]
+        unknown = [place for place, pieces in enumerate(found) if None in pieces]
+        new = [*set().union(*(words[place] for place in unknown)).difference(self._known)]
         if new:
             # as one line, and a word begins where a space is: half the time of one after the other
             spelled = self._spell(" ".join(new)).removeprefix(SPACE).removesuffix(" ").split(f" {SPACE}")
             self._known |= zip(new, [f"{SPACE}{pieces} " for pieces in spelled], strict=True)
-            for place in missing:
-                found[place] = [self._known[word] for word in words[place]]
-        told = ["".join(pieces) for pieces in found]
+            for place in unknown:
+                found[place] = [*map(self._known.get, words[place])]
+        joined = ["".join(filter(None, pieces)) for pieces in found]
         for word in [word for word in new if len(word) > WORD_CHARS]:
             del self._known[word]
         if len(self._known) > REMEMBERED:
             self._known = {"": ""}
-        return told
+        return joined
 
 
 def _is_by_word(model: Any, content: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Words of a text looked up in a vocabulary and counted, compiled: as bytes, without a string or a dictionary entry each.
+"""Words of a text looked up in a vocabulary and counted, compiled: as bytes, with no string and no dictionary entry.
 
 A vocabulary is the UTF-8 of its words one after the other (`blob`), where each begins and the last ends (`bounds`), and
 a table of places, of which at least half are free (`slots`): the upper half of an entry is that of the word's hash, the
