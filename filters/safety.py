@@ -12,7 +12,6 @@ Limits: it matches words, not meaning or tone; a threat in polite words passes.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,6 +22,7 @@ import numpy as np
 from filters.alphanumeric import RUN as _WORD
 from filters.alphanumeric import alphanumeric_runs
 from filters.characters import ALNUM, Codes, code_points, flags_of
+from filters.nfkc import nfkc
 from filters.tokens import runs
 
 # A shorter text counts as this long: three listed words are weak evidence in a comment of ten words.
@@ -119,10 +119,7 @@ class Safety:
 
 def prepare(text: str, language: str) -> Prepared:
     """Prepares a text for matching."""
-    head = text[:MAX_CHARS]
-    if not head.isascii():
-        head = unicodedata.normalize("NFKC", head)
-    head = head.lower()
+    head = nfkc(text[:MAX_CHARS]).lower()
     if is_spaced(language):
         words = alphanumeric_runs(head)
         return Prepared(f" {' '.join(words)} ", frozenset(words), len(words))
@@ -179,7 +176,7 @@ def _han(text: str) -> int:
 
 def phrase_of(word: str, language: str) -> str:
     """A list entry in the form that is matched; "" for one that is too weak alone (a single character)."""
-    plain = unicodedata.normalize("NFKC", word).lower()
+    plain = nfkc(word).lower()
     if is_spaced(language):
         plain = " ".join(_WORD.findall(plain))
         return plain if len(plain) > 2 else ""

@@ -60,7 +60,7 @@ class WordSpeller:
             return [*map(self._spell, lines)]  # it is dropped from the end of a line, as white space is
         words = [line.split(" ") for line in lines]
         # nearly all words of most lines are known: looked up before it is asked which are not
-        found = [[*map(self._known.get, each)] for each in words]
+        found: list[list[Any]] = [[*map(self._known.get, each)] for each in words]
         unknown = [place for place, pieces in enumerate(found) if None in pieces]
         new = [*set().union(*(words[place] for place in unknown)).difference(self._known)]
         if new:
@@ -68,8 +68,8 @@ class WordSpeller:
             spelled = self._spell(" ".join(new)).removeprefix(SPACE).removesuffix(" ").split(f" {SPACE}")
             self._known |= zip(new, [f"{SPACE}{pieces} " for pieces in spelled], strict=True)
             for place in unknown:
-                found[place] = [*map(self._known.get, words[place])]
-        joined = ["".join(filter(None, pieces)) for pieces in found]
+                found[place] = [*map(self._known.__getitem__, words[place])]
+        joined = ["".join(pieces) for pieces in found]
         for word in [word for word in new if len(word) > WORD_CHARS]:
             del self._known[word]
         if len(self._known) > REMEMBERED:
