@@ -97,7 +97,7 @@ def count_words(
     bounds: Offsets,
     times_W: Places,
 ) -> tuple[Places, Places]:
-    """The numbers of the known words of a text, in the order of their first places, and the times of each; int64[N] both.
+    """The numbers of the known words, in the order of their first places, and the times of each; both int64[N].
 
     The text: see `filters.bag_of_words.WordBytes`. `times_W`: all zero, before and after."""
     found_N = np.empty(min(times_W.size, spaced.size // 2 + 1 + 2 * (han.size // _HAN_BYTES)), np.int64)
