@@ -10,6 +10,8 @@ from typing import Final
 
 RUN: Final = re.compile(r"[^\W_]+")
 _ASCII: Final = bytes(range(128))
+# Of UTF-8, all but the first bytes of characters that may be Han.
+_NO_HAN: Final = bytes({*range(256)} - {*range(0xE3, 0xEA), 0xEF})
 # With more kinds of characters outside ASCII, the expression takes less time.
 _MOST_OTHERS: Final = 100
 
@@ -31,18 +33,29 @@ def others_of(text: str) -> set[str]:
     return set() if len(utf8) == len(text) else set(utf8.translate(None, _ASCII).decode("utf-8", "surrogatepass"))
 
 
+def may_have_han(text: str) -> bool:
+    """False for a text without a character of U+3000 to U+9FFF or U+F000 to U+FFFF."""
+    return not text.isascii() and bool(text.encode("utf-8", "surrogatepass").translate(None, _NO_HAN))
+
+
 def alphanumeric_runs(text: str, zero_digits: bool = False, others: Set[str] | None = None) -> list[str]:
     """The runs, in order. `zero_digits`: with digits of ASCII as 0. `others`: the characters of the text that are not
     ASCII, and perhaps some more, if they are known."""
     if others is None:
         others = others_of(text)
+    if len(others) > _MOST_OTHERS and not zero_digits:
+        return RUN.findall(text)
+    return alphanumeric_bytes(text, zero_digits, others).decode().split()
+
+
+def alphanumeric_bytes(text: str, zero_digits: bool = False, others: Set[str] | None = None) -> bytes:
+    """The same as UTF-8, with spaces between the runs."""
+    if others is None:
+        others = others_of(text)
     if len(others) > _MOST_OTHERS:
-        runs = RUN.findall(text)
-        return [run.translate(_DIGITS) for run in runs] if zero_digits else runs
-    for char in others:
-        if not char.isalnum():
-            text = text.replace(char, " ")
-    return text.encode().translate(_ZERO_DIGITS if zero_digits else _AS_THEY_ARE).decode().split()
-
-
-_DIGITS: Final = str.maketrans("123456789", "000000000")
+        text = " ".join(RUN.findall(text))
+    else:
+        for char in others:
+            if not char.isalnum():
+                text = text.replace(char, " ")
+    return text.encode().translate(_ZERO_DIGITS if zero_digits else _AS_THEY_ARE)

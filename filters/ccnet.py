@@ -4,11 +4,11 @@ Asian and typographic punctuation to ASCII (Wenzek et al. 2019, arXiv 1911.00359
 Its other normalisation, for the deduplication of lines, is in dedup/paragraphs.py.
 """
 
-import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
+from filters.alphanumeric import others_of
 from filters.edits import Edit
 
 # Replacements for the language model. CCNet also lists "１" among the quotes, but digits have become 0 by then.
@@ -39,7 +39,6 @@ _REPLACEMENTS: dict[int, str | None] = {
     **dict.fromkeys(_CONTROLS),
     **{ord(mark): ascii_mark for ascii_mark, marks in _ASCII.items() for mark in marks},
 }
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 # Of the bytes of UTF-8, those of ASCII alone: digits become 0; line ends part what is normalised together.
 _DIGIT_BYTES = bytes.maketrans(b"123456789", b"000000000")
 _CONTROL_BYTES = bytes({*range(32), 127} - {10})
@@ -65,7 +64,7 @@ def normalized_lines(lines: Iterable[str]) -> list[str]:
     if not text.isascii():
         text = unicodedata.normalize("NFD", text)
         # a few characters make up what is not ASCII: each is looked up once
-        for char in set(_NOT_ASCII.findall(text)):
+        for char in others_of(text):
             meant = _meant(char)
             if meant != char:
                 text = text.replace(char, meant)

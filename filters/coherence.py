@@ -262,7 +262,13 @@ class Measured:
 
     def _names(self) -> list[Floats]:
         """full_then_short, short_then_full."""
-        found = [{name.rpartition(" ")[::2] for name in self._names_in(sentence)} for sentence in self.sentences]
+        matches = [[*_NAME.finditer(sentence)] for sentence in self.sentences]
+        found = [
+            {name.rpartition(" ")[::2] for name in self._names_in(sentence, [match[0] for match in each])}
+            if each
+            else ()
+            for sentence, each in zip(self.sentences, matches)
+        ]
         lasts = sorted({last for names in found for first, last in names if first})
         place = {last: number for number, last in enumerate(lasts)}
         full, short = np.zeros((self.n, len(lasts)), np.float32), np.zeros((self.n, len(lasts)), np.float32)
@@ -270,14 +276,14 @@ class Measured:
             for first, last in names:
                 if last in place:
                     (full if first else short)[row, place[last]] = 1
-        named = np.array([_NAME.search(sentence, 1) is not None for sentence in self.sentences])
+        # one that begins behind the first character: not a single word at the beginning, which may be any
+        named = np.array([len(each) > 1 or any(match.start() or " " in match[0] for match in each) for each in matches])
         self.has_person = named | self.mentions[:, _OF_PERSONAL].any(axis=1)
         forward = np.minimum(full @ short.T, 1)
         return [forward, forward.T]
 
-    def _names_in(self, sentence: str) -> list[str]:
-        """Names in a sentence; a common word capitalised at its beginning is not part of one."""
-        names = _NAME.findall(sentence)
+    def _names_in(self, sentence: str, names: list[str]) -> list[str]:
+        """The names in a sentence; a common word capitalised at its beginning is not part of one."""
         if names and sentence.startswith(names[0]):
             first, _, rest = names[0].partition(" ")
             number = self.language.index.get(first.lower())

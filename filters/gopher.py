@@ -107,18 +107,18 @@ def _duplicate_n_gram_characters(tokens: Tokens, n: int, found: Repeats) -> int:
     """Characters of the n-grams seen before, scanning left to right and skipping each match."""
     if not found.positions.size:
         return 0
-    lengths = tokens.offsets.take(found.positions + n) - tokens.offsets.take(found.positions)
     seen = bytearray(found.counts.size)
-    characters, free = 0, 0
-    for position, group, length in zip(found.positions.tolist(), found.ids.tolist(), lengths.tolist()):
+    again, free = [], 0
+    for position, group in zip(found.positions.tolist(), found.ids.tolist()):
         if position < free:
             continue
         if seen[group]:
-            characters += length
+            again.append(position)
             free = position + n
         else:
             seen[group] = 1
-    return characters
+    start = np.array(again, np.int64)
+    return int((tokens.offsets.take(start + n) - tokens.offsets.take(start)).sum())
 
 
 def ends_with_ellipsis(view: View, body: Spans) -> Mask:

@@ -5,6 +5,12 @@ traditional character Big5 has and GB 2312 has not, and whose simplified one GB 
 without rare variants.
 """
 
+from functools import cache
+
+import numpy as np
+
+from filters.characters import Codes, code_points
+
 # TRADITIONAL[i] is written SIMPLIFIED[i].
 TRADITIONAL = (
     "丟並亂亙亞佇佈佔併來侖侶侷俁係俠俬倀倆倉個們倖倫偉側偵偽傑傖傘備傢傭傯傳傴債傷傾僂僅僉僑僕僥僨僱價儀儂億儈儉儐"
@@ -98,13 +104,24 @@ SIMPLIFIED = (
     "鸱鸪鸯鸭鸸鸹鸿鸽鸺鹃鹆鹁鹈鹅鹄鹉鹌鹏鹎雕鹊鸫鹑鹕鹗鹜莺鹤鹘鹣鹚鹞鹧鸥鸷鹨鸶鹪鹩鹫鹇鹇鹬鹰鹭鸬鹦鹳鹂鸾卤咸鹾碱盐"
     "丽麦麸面么黄黉点党黪霉黩黾鼋鼍冬鼹齐斋赍齑齿龀龅龇龃龆龄出龈啮龊龉龋腭龌龙庞龚龛龟"
 )
-_TO_SIMPLIFIED = str.maketrans(TRADITIONAL, SIMPLIFIED)
+_PLANE = 0x10000
 _BIG5 = "big5"
 
 
 def simplified(text: str) -> str:
     """The text with every traditional character of the table as its simplified one; of the same length."""
-    return text.translate(_TO_SIMPLIFIED)
+    codes = code_points(text)
+    # what is beyond the Basic Multilingual Plane stays
+    simple = np.where(codes < _PLANE, _table().take(codes, mode="clip"), codes)
+    return simple.tobytes().decode("utf-32-le", "surrogatepass")
+
+
+@cache
+def _table() -> Codes:
+    """Each character of the Basic Multilingual Plane as what it becomes."""
+    table = np.arange(_PLANE, dtype=np.uint32)
+    table[code_points(TRADITIONAL)] = code_points(SIMPLIFIED)
+    return table
 
 
 def of_one_form() -> tuple[str, str]:

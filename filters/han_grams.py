@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from operator import add
 
-from filters.bag_of_words import MAX_TEXT_CHARS
+from filters.bag_of_words import MAX_TEXT_CHARS, WordBytes
 from filters.han_forms import simplified
 
 _RUN = re.compile(r"[\u3400-\u9fff]+")
@@ -18,3 +18,8 @@ def han_gram_counts(text: str) -> Counter[str]:
         grams += run
         grams += map(add, run, run[1:])
     return Counter(grams)
+
+
+def han_gram_bytes(text: str) -> WordBytes:
+    """What `han_gram_counts` counts."""
+    return WordBytes(b"", False, simplified(" ".join(_RUN.findall(text[:MAX_TEXT_CHARS]))).encode(), by_run=True)

@@ -12,14 +12,18 @@ Limits: it matches words, not meaning or tone; a threat in polite words passes.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import exp, log2
 
+import numpy as np
+
 from filters.alphanumeric import RUN as _WORD
 from filters.alphanumeric import alphanumeric_runs
+from filters.characters import ALNUM, Codes, code_points, flags_of
+from filters.nfkc import nfkc
+from filters.tokens import runs
 
 # A shorter text counts as this long: three listed words are weak evidence in a comment of ten words.
 MIN_WORDS = 300
@@ -28,7 +32,9 @@ MAX_CHARS = 100_000
 HAN_PER_WORD = 1.6
 DIGITS = 4
 
-_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]+")
+_HAN_RANGES = (("\u3400", "\u4dbf"), ("\u4e00", "\u9fff"))
+_HAN = re.compile(f"[{''.join(map('-'.join, _HAN_RANGES))}]+")
+_BEYOND_ASCII = 0x80
 
 
 @dataclass(frozen=True)
@@ -113,15 +119,32 @@ class Safety:
 
 def prepare(text: str, language: str) -> Prepared:
     """Prepares a text for matching."""
-    head = text[:MAX_CHARS]
-    if not head.isascii():
-        head = unicodedata.normalize("NFKC", head)
-    head = head.lower()
-    words = alphanumeric_runs(head)
+    head = nfkc(text[:MAX_CHARS]).lower()
     if is_spaced(language):
+        words = alphanumeric_runs(head)
         return Prepared(f" {' '.join(words)} ", frozenset(words), len(words))
-    han = _han(head)
-    return Prepared(head, frozenset(head), han / HAN_PER_WORD + sum(word.isascii() for word in words))
+    codes = code_points(head)
+    return Prepared(head, frozenset(_distinct(codes)), _han_in(codes) / HAN_PER_WORD + _ascii_runs(codes))
+
+
+def _distinct(codes: Codes) -> str:
+    """Every character once."""
+    there = np.zeros(int(codes.max(initial=0)) + 1, bool)
+    there[codes] = True
+    return there.nonzero()[0].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def _han_in(codes: Codes) -> int:
+    """How many Han characters there are, as `_han` counts them."""
+    return sum(int(np.count_nonzero((codes >= ord(low)) & (codes <= ord(high)))) for low, high in _HAN_RANGES)
+
+
+def _ascii_runs(codes: Codes) -> int:
+    """How many runs of letters and digits have no other characters than those of ASCII."""
+    start, end = runs(flags_of(codes) & ALNUM != 0)
+    foreign = np.zeros(codes.size + 1, np.int64)
+    (codes >= _BEYOND_ASCII).cumsum(out=foreign[1:])
+    return int(np.count_nonzero(foreign.take(start) == foreign.take(end)))
 
 
 def amount(words: CategoryWords, text: Prepared) -> float:
@@ -153,7 +176,7 @@ def _han(text: str) -> int:
 
 def phrase_of(word: str, language: str) -> str:
     """A list entry in the form that is matched; "" for one that is too weak alone (a single character)."""
-    plain = unicodedata.normalize("NFKC", word).lower()
+    plain = nfkc(word).lower()
     if is_spaced(language):
         plain = " ".join(_WORD.findall(plain))
         return plain if len(plain) > 2 else ""

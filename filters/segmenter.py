@@ -31,7 +31,7 @@ def _boundaries(text: str) -> Mask:
     """Whether a word begins at each character, bool[characters + 1]."""
     import rjieba
 
-    lengths = [len(word) for word in rjieba.cut(_SURROGATES.sub("\ufffd", text))]
+    lengths = [*map(len, rjieba.cut(_SURROGATES.sub("\ufffd", text)))]
     begins = np.zeros(len(text) + 1, bool)
     begins[np.cumsum(lengths)] = True
     return begins

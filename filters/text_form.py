@@ -7,7 +7,11 @@ program or proof has too. So topic tables (`pipeline/models/topics.py`) read mar
 import re
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
+
+from filters.characters import SPACE, code_points, flags_of
+from filters.tokens import runs
 
 # A mark is there so many times where all of a text has its form.
 MOST: Final = 20
@@ -29,7 +33,8 @@ _CODE_BEGINS = re.compile(
     r"\s*(?:[$>/\#]|(?:def|class|import|from|return|if|for|while|const|let|var|function|public|private|fn|use|pub)\b)"
 )
 _CODE_ENDS = ";{}):"
-_FORMULA = re.compile(r"\\[a-zA-Z]+|[=^≤≥∈∑∫→⇒±√∞≠]")
+_FORMULA_COMMAND = re.compile(r"\\[a-zA-Z]+")
+_FORMULA_SIGNS = "=^≤≥∈∑∫→⇒±√∞≠"
 _SPEECH = re.compile(r"[\"“][^\"”\n]{2,300}[\"”]")
 
 
@@ -38,13 +43,14 @@ def form_marks(text: str) -> Mapping[str, int]:
     lines that look like code, `<labelled>` of those that begin with a name or a key and a colon, `<turns>` of those
     whose name comes again, where 2 to MAX_SPEAKERS do, `<speech>` of words in quotation marks, `<formulas>` a fifth of
     a word for each sign of one."""
-    lines = _lines(text)
-    words = max(1, len(text.split()))
-    names = [found[1].lower() for line in lines if (found := _LABEL.match(line))]
+    lines, labelled = _lines_of(text)
+    words = max(1, _words(text))
+    names = [name for name, _ in labelled]
+    formulas = len(_FORMULA_COMMAND.findall(text)) + sum(map(text.count, _FORMULA_SIGNS))
     again = [n for n in Counter(names).values() if n > 1]
     shares = {
         "<code>": sum(map(_is_code, lines)) / max(1, len(lines)),
-        "<formulas>": 5 * len(_FORMULA.findall(text)) / words,
+        "<formulas>": 5 * formulas / words,
         "<labelled>": len(names) / max(1, len(lines)),
         "<speech>": sum(len(speech.split()) for speech in _SPEECH.findall(text)) / words,
         "<turns>": sum(again) / max(1, len(lines)) if 2 <= len(again) <= MAX_SPEAKERS else 0.0,
@@ -55,8 +61,7 @@ def form_marks(text: str) -> Mapping[str, int]:
 def share_in_turns(text: str) -> float:
     """The share of the characters that named speakers say in turn, `Name: …`, one line each: lines of at least two
     names that come again, of which two in five or more end as a sentence does; else 0, as of tables of keys."""
-    lines = _lines(text)
-    said = [(found[1].lower(), found[2]) for line in lines if (found := _LABEL.match(line))]
+    lines, said = _lines_of(text)
     often = Counter(name for name, _ in said)
     turns = [(name, line) for name, line in said if often[name] > 1]
     if len({name for name, _ in turns}) < 2 or 5 * sum(_ENDS.search(line) is not None for _, line in turns) < 2 * len(
@@ -73,5 +78,14 @@ def _is_code(line: str) -> bool:
     return False
 
 
-def _lines(text: str) -> list[str]:
-    return [line[:LINE_CHARS] for line in text.splitlines() if line.strip()]
+@lru_cache(maxsize=1)  # both functions are asked about a text one after the other
+def _lines_of(text: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """The lines that are not blank, and of those with a label the label and the rest."""
+    lines = [line[:LINE_CHARS] for line in text.splitlines() if line.strip()]
+    with_colon = [line for line in lines if ":" in line or "：" in line]
+    return lines, [(found[1].lower(), found[2]) for line in with_colon if (found := _LABEL.match(line))]
+
+
+def _words(text: str) -> int:
+    """How many there are between white space."""
+    return len(runs(flags_of(code_points(text)) & SPACE == 0)[0])

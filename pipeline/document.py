@@ -1,10 +1,11 @@
 """A document during the steps of a recipe: its text and the signals measured so far."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from filters.bag_of_words import word_counts
+from filters.bag_of_words import WordBytes, word_bytes, word_counts
 from filters.catalog import SIGNALS
 from filters.markdown import without_marks
 from filters.view import View
@@ -14,11 +15,38 @@ from mixers.pretokens import count as count_tokens
 Trace = list[dict[str, Any]]
 
 
-class WordCounts(dict[str, int]):
-    """Counts of words, which stay as they are."""
+class WordCounts(Mapping[str, int]):
+    """Counts of the words of a text, made when they are read: tables of words count them without."""
 
     looked_up: tuple[int, Any] | None = None
     """What tables of words have of them (`pipeline/models/vocabulary.py`)."""
+
+    def __init__(
+        self,
+        text: str,
+        counted: Callable[[str], Mapping[str, int]] = word_counts,
+        read: Callable[[str], WordBytes | None] = word_bytes,
+    ) -> None:
+        """`read`: what `counted` counts, in the same order."""
+        self._text = text
+        self._counted = counted
+        self._read = read
+
+    def as_bytes(self) -> WordBytes | None:
+        return self._read(self._text)
+
+    @cached_property
+    def _counts(self) -> Mapping[str, int]:
+        return self._counted(self._text)
+
+    def __getitem__(self, word: str) -> int:
+        return self._counts[word]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._counts)
+
+    def __len__(self) -> int:
+        return len(self._counts)
 
 
 @dataclass
@@ -53,9 +81,9 @@ class Document:
 
     @property
     def word_counts(self) -> Mapping[str, int]:
-        """The count of each word, computed once for all bag-of-words models."""
+        """The count of each word, looked up once for all bag-of-words models."""
         if self._word_counts is None:
-            self._word_counts = WordCounts(word_counts(self.plain))
+            self._word_counts = WordCounts(self.plain)
         return self._word_counts
 
     @property

@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from filters.han_grams import han_gram_counts
+from filters.han_grams import han_gram_bytes, han_gram_counts
 from filters.text_form import form_marks, share_in_turns
 from infra.errors import UsageError
 from mixers.subjects import DOMAIN_OF_SUBJECT, domain_of
-from pipeline.document import Document
+from pipeline.document import Document, WordCounts
 from pipeline.models.combination import logistic
 from pipeline.models.reference import ReferenceClassifier
 from pipeline.models.scorer import Measure, Scorer
@@ -43,7 +43,9 @@ def topic_counts(document: Document) -> Mapping[str, int]:
 
 
 def _words(document: Document) -> Mapping[str, int]:
-    return han_gram_counts(document.plain) if document.language == CHINESE else document.word_counts
+    if document.language != CHINESE:
+        return document.word_counts
+    return WordCounts(document.plain, han_gram_counts, han_gram_bytes)
 
 
 def _marks(document: Document) -> Mapping[str, int]:

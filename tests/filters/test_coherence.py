@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filters.coherence import (
+    _NAME,
     FEATURES,
     MARKED,
     MIN_SENTENCES,
@@ -142,3 +143,12 @@ def test_marks_and_mentions_word_by_word(sentences: list[list[str]]) -> None:
     assert (np.array(text._marks()) == marks).all()
     mentioned = [[word in words for word in MARKED] for words in text.words]
     assert text.mentions[:, :-1].tolist() == mentioned
+
+
+@given(st.lists(st.text("aA B.é", min_size=1, max_size=12), min_size=1, max_size=5))
+@example(["Ada Lovelace", "Ada", "ada Ada", "AdA Ada", "A Ada"])
+def test_a_sentence_has_a_person_where_a_name_begins_behind_its_first_character(sentences: list[str]) -> None:
+    measured = Measured(sentences, LANGUAGE)
+    if measured.n:
+        expected = [_NAME.search(sentence, 1) is not None for sentence in measured.sentences]
+        assert measured.has_person.tolist() == expected

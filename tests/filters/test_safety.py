@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.safety import CategoryWords, Safety, guessed_language, phrase_of, phrases, prepare
+from filters.alphanumeric import RUN
+from filters.safety import HAN_PER_WORD, CategoryWords, Safety, guessed_language, phrase_of, phrases, prepare
 
 GAMBLING = ["online casino", "free spins", "jackpot", "poker"]
 MODEL = Safety(
@@ -85,3 +86,11 @@ def test_any_text(text: str, language: str | None) -> None:
 def test_words_are_counted_as_a_reader_would() -> None:
     assert prepare("one two three", "en").words == 3
     assert prepare("汉" * 16 + " abc", "zh").words == 11
+
+
+@given(st.text(st.one_of(st.characters(), st.sampled_from("ab1 _汉中，é½\ud800\u3401\U00020000"))))
+def test_chinese_is_prepared_by_its_characters(text: str) -> None:
+    ready = prepare(text, "zh")
+    han = sum("\u3400" <= char <= "\u4dbf" or "\u4e00" <= char <= "\u9fff" for char in ready.joined)
+    assert ready.parts == frozenset(ready.joined)
+    assert ready.words == han / HAN_PER_WORD + sum(run.isascii() for run in RUN.findall(ready.joined))

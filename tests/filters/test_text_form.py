@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.text_form import _CODE_LINE, LINE_CHARS, MOST, _is_code, form_marks, share_in_turns
+from filters.text_form import _CODE_LINE, LINE_CHARS, MOST, _is_code, _words, form_marks, share_in_turns
 
 CHAT = "USER: Is the table free at eight?\nSYSTEM: It is.\nUSER: Then I take it, please.\nSYSTEM: It is booked."
 CHINESE = "甲：你今天去哪里了？\n乙：我去了图书馆。\n甲：看了什么书？\n乙：一本小说。"
@@ -73,3 +73,13 @@ def test_of_a_line_without_end_the_beginning_is_read(unit: str) -> None:
 )
 def test_a_line_of_code_is_looked_for_wherever_it_may_be(line: str) -> None:
     assert _is_code(line) == (_CODE_LINE.search(line) is not None)
+
+
+@given(st.text(st.one_of(st.characters(), st.sampled_from("ab \n\t\u3000\x1c"))))
+def test_words_are_what_white_space_parts(text: str) -> None:
+    assert _words(text) == len(text.split())
+
+
+def test_signs_and_commands_of_formulas_count_once_each() -> None:
+    assert form_marks("a = b " + "word " * 97)["<formulas>"] == 1
+    assert form_marks(r"\\frac{a}{b} ≤ \alpha " + "word " * 97)["<formulas>"] == 3
