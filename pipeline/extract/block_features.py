@@ -154,9 +154,11 @@ def _classes() -> NDArray[np.uint8]:
 def _of_signs(texts: Sequence[str], size: Array) -> Array:
     """How many of each of _SIGNS a block has: a row for each kind."""
     sample = "".join([text[:_SAMPLE] for text in texts]).encode("utf-32-le", "surrogatepass")
-    classes = _classes()[np.minimum(np.frombuffer(sample, np.uint32), _CODES)]
+    classes = _classes().take(np.frombuffer(sample, np.uint32), mode="clip")
+    signs = np.flatnonzero(classes != 0)  # few characters are
     # one count of all: a range of numbers for each block
-    numbers = np.repeat(np.arange(0, _CLASSES * len(texts), _CLASSES), np.minimum(size, _SAMPLE).astype(int)) + classes
+    ranges = np.repeat(np.arange(0, _CLASSES * len(texts), _CLASSES), np.minimum(size, _SAMPLE).astype(int))
+    numbers = ranges[signs] + classes[signs]
     counts = np.bincount(numbers, minlength=_CLASSES * len(texts)).reshape(len(texts), _CLASSES)
     found: Array = (counts @ _IS_SIGN).T
     return found

@@ -4,6 +4,7 @@ Most tags are ordinary in an ordinary place: `read_tags` deals with them itself,
 reads any tag anywhere.
 """
 
+from functools import cached_property
 from typing import Any, Final
 
 from pipeline.extract.block import Block
@@ -22,7 +23,18 @@ from pipeline.extract.block_kinds import (
     TRAITS,
 )
 from pipeline.extract.block_runs import runs_of
-from pipeline.extract.block_tags import END, FORMED, IMAGE, KNOWN, NOTHING, PLAINLY, START, TagFacts, facts_of
+from pipeline.extract.block_tags import (
+    END,
+    FORMED,
+    IMAGE,
+    KNOWN,
+    NOTHING,
+    PLAINLY,
+    START,
+    TagFacts,
+    facts_of,
+    is_token,
+)
 from pipeline.extract.element_ends import MATCH_LEVELS
 from pipeline.extract.inline import emoji_of
 from pipeline.extract.markup import SHOWN_RAW, Tag, end_element, end_tag_of, raw_text, stretches
@@ -55,7 +67,6 @@ class BlockReader(OpenBlock):
         self.whole = whole
         self.late = False
         self.code_end = self.line_end = -1
-        self.scripts = "math/tex" in html
         self.paths: dict[tuple[int, str, str], int] = {}
         self.containers = 0
         self.outer: list[int] = []  # of each item the number, from 1, of the item around it; 0 for none
@@ -104,21 +115,24 @@ class BlockReader(OpenBlock):
             if does == NOTHING:
                 continue
             is_end = does == END
-            if frame.code is None and (
-                element == name and not copies.level
+            if (
+                element == name and not copies.level and (not breaks or frame.code is None)
                 if is_end
                 else START <= does <= FORMED
+                and (frame.code is None or (does == START and not breaks and (not inside or is_token(inside))))
                 and element not in ends
                 and not (words and inside and sheet and sheet.may_say(inside))
             ):
                 if is_end:
                     levels.pop()
                 if breaks and not (state and state & levels[-1][6] & OUT):
-                    if breaks == PLAINLY and self.start is None and not pieces:
+                    if self.start is not None or pieces:
+                        self.end_block()
+                    if breaks == PLAINLY:
                         self.hard = self.broken = True
                         self.cell = self.in_row = False
                     else:
-                        self.break_at(name, is_end)
+                        self.broken_by(name, is_end)
                 if not is_end:
                     around = container
                     if traits & IS_CONTAINER:
@@ -264,10 +278,16 @@ class BlockReader(OpenBlock):
         if tag.name in MATH:
             content = self.html[tag.content : tag.end].rpartition("</")[0]
             return formulas.of_mathml(self.html[tag.start : tag.content], content)
-        if tag.name == "script" and self.scripts:
-            content = self.html[tag.content : tag.end].rpartition("</")[0]
-            return formulas.of_script(self.html[tag.start : tag.content], content)
+        if tag.name == "script":
+            written = self.html[tag.start : tag.content]
+            if "math/" in written.lower() and self.scripts:
+                return formulas.of_script(written, self.html[tag.content : tag.end].rpartition("</")[0])
         return None
+
+    @cached_property
+    def scripts(self) -> bool:
+        """Whether scripts hold formulas. Most pages need not be searched for that."""
+        return "math/tex" in self.html
 
     def frame_of(self, name: str, content: int, outer: Frame, attributes: str) -> Frame:
         if name == "code" and outer.code is None and self.has_lines(content):

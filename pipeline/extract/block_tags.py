@@ -1,6 +1,7 @@
 """What a tag does as its text alone tells it, read once for all tags that are written alike: most of a page's are."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from pipeline.extract.block_kinds import (
@@ -21,7 +22,7 @@ from pipeline.extract.block_kinds import (
 from pipeline.extract.element_ends import WS
 from pipeline.extract.inline import emoji_of
 from pipeline.extract.markup import ENDED_BY
-from pipeline.extract.structure import formulas, outline, posts
+from pipeline.extract.structure import code, formulas, outline, posts
 
 # What a tag does: NOTHING; a BREAK of the line and no more; an IMAGE that stands for text; the END of an element (which
 # ends nothing if no such element can be open); the START of an ordinary one, of one FORMED by its name, of an ODD one.
@@ -52,8 +53,11 @@ _BARE: Final[dict[str, TagFacts]] = {"<!--": _NOTHING}
 
 
 def facts_of(tag: str) -> TagFacts:
-    """The facts of a tag that is not in KNOWN, which then has them."""
-    facts = _read(tag)
+    """The facts of a tag that is not in KNOWN, which then has them if it took time to find them."""
+    bare = _BARE.get(tag.partition(" ")[0]) or _bare(tag)
+    if bare[0] == NOTHING:
+        return bare
+    facts = _read(bare, tag)
     if len(tag) <= _MOST_CHARACTERS:
         if len(KNOWN) >= _MOST_TAGS:
             KNOWN.clear()
@@ -61,8 +65,7 @@ def facts_of(tag: str) -> TagFacts:
     return facts
 
 
-def _read(tag: str) -> TagFacts:
-    bare = _BARE.get(tag.partition(" ")[0]) or _bare(tag)
+def _read(bare: TagFacts, tag: str) -> TagFacts:
     does, name, breaks, ends, traits, marks, _, _, _, _ = bare
     if does < START:
         return bare if does != IMAGE or formulas.of_image(tag) or emoji_of(tag) else _NOTHING
@@ -122,4 +125,16 @@ def _is_hinted(traits: int, inside: str) -> bool:
         (not traits & IS_FORMED and outline.is_formed_by_class(inside))
         or formulas.is_rendered(inside)
         or posts.role(inside) != posts.Role()
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def is_token(inside: str) -> bool:
+    """Whether an ordinary element with this inside changes nothing in code: it is no line, gutter, tool or formula."""
+    return not (
+        "display" in inside
+        or code.is_tool(inside)
+        or code.is_gutter(inside)
+        or code.language_of(inside, pre="lang=" in inside)
+        or formulas.is_rendered(inside)
     )

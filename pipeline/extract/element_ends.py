@@ -24,7 +24,8 @@ ATTRIBUTES: Final = (
 )
 # The same for most tags in half of the steps: after a run without "=" that ends inside a name comes a value.
 ORDINARY: Final = (
-    rf"(?>(?:[^>=]++(?<=[^{WS}/])=[{WS}]*+(?:\"[^\"]*+\"|'[^']*+'|[^{WS}>\"'][^{WS}>]*+|(?=>)))*+[^>=]*+>)"
+    r"(?>(?:[^>=]++"
+    rf"(?<=[^{WS}/])=(?:\"[^\"]*+\"|[{WS}]*+(?:\"[^\"]*+\"|'[^']*+'|[^{WS}>\"'][^{WS}>]*+|(?=>))))*+[^>=]*+>)"
 )
 TAG: Final = rf"<(?:(/?)([a-zA-Z][^{WS}/>]*+)(>|{ORDINARY}|{ATTRIBUTES})?+|!--|[!?]|/(?!\Z))"
 

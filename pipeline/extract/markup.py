@@ -139,8 +139,9 @@ def _stop(names: frozenset[str], starts: frozenset[str]) -> re.Pattern[str]:
     tag or a comment."""
     first = "|".join(sorted({re.escape(name[0]) for name in names | starts}))  # few tags begin with these letters
     either, start = ("|".join(map(re.escape, sorted(each))) for each in (names, starts))
-    tag = rf"(?={first})(?:{either}|(?<!/)(?:{start}))(?=[{WS}/>]|\Z)"
-    return re.compile(rf"<(?:!(?!--)|\?|/(?![a-zA-Z]|\Z)|/?{tag})", re.IGNORECASE | re.ASCII)
+    opening, closing = (rf"(?={first})(?:{each})(?=[{WS}/>]|\Z)" for each in (f"{either}|{start}", either))
+    # the most frequent first
+    return re.compile(rf"<(?:{opening}|/(?:{closing}|(?![a-zA-Z]|\Z))|!(?!--)|\?)", re.IGNORECASE | re.ASCII)
 
 
 class _SpecialTags:

@@ -139,28 +139,33 @@ class OpenBlock:
 
     def end_block(self) -> None:
         """Appends the block of the pieces so far, if they have text."""
+        pieces = self.pieces
         if self.start is not None:
             level, near, depth, soft = self.start
             if self.copies.waiting:
-                self.pieces[:] = self.copies.cleared(self.pieces, len(self.found))
+                pieces[:] = self.copies.cleared(pieces, len(self.found))
             name, marks, _, container, path, frame, _, item, _ = level
             code = frame.code
             if code is None and not self.stands:  # most blocks
-                raw = "".join(self.pieces)
-                marked = flowing(characters(raw) if "&" in raw else raw)
+                raw = "".join(pieces)
+                raw = characters(raw) if "&" in raw else raw
+                marked = " ".join(raw.split()) if raw.isascii() else flowing(raw)
             else:
-                marked = text_of(self.pieces, self.stands, code is not None and not code.ended)
+                marked = text_of(pieces, self.stands, code is not None and not code.ended)
             text = " ".join(unmarked(marked).split()) if self.is_marked else marked
             if text:
-                links = min(self.links, len(text))
-                place = marks, near, container, path, depth, name, self.cell
+                links = min(self.links, len(text)) if self.links else 0
                 if code is not None and code.ended and code.parent is not None:
                     frame = code.parent
-                self.found.append((text, links, *place, frame, marked, soft, item))
+                # fmt: off
+                self.found.append((
+                    text, links, marks, near, container, path, depth, name, self.cell, frame, marked, soft, item,
+                ))
+                # fmt: on
             else:  # a line of blanks
                 self.hard, self.broken = not soft, True
         self.start = None
-        self.pieces.clear()
+        pieces.clear()
         self.stands.clear()
         self.links = 0
         self.is_marked = False

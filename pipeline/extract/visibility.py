@@ -61,7 +61,8 @@ _CLASSES: Final = {
 }
 # fmt: on
 # Design systems put a name of theirs before these.
-_PREFIXED: Final = re.compile(r"[a-z0-9]+-(?=(?:sr-only|visually-hidden|assistive-text)\Z)")
+_PREFIXABLE: Final = ("sr-only", "visually-hidden", "assistive-text")
+_PREFIXED: Final = re.compile(rf"[a-z0-9]+-(?=(?:{'|'.join(_PREFIXABLE)})\Z)")
 # A main container that a style hides is one that a script will show.
 _MAIN: Final = frozenset({"main", "content", "app", "root", "page", "wrapper", "container", "__next", "__nuxt"})
 # Elements that say something by themselves. audio, canvas and the like show what they hold to browsers that lack them.
@@ -148,6 +149,8 @@ def declared(style: str) -> int:
 
 def _over(below: int, above: int) -> int:
     """What holds if `above` is declared later than `below`."""
+    if not above or not below:
+        return above or below
     for group in (*_GROUPS, *(group << _IMPORTANT for group in _GROUPS)):
         if above & group:
             below = below & ~group | above & group
@@ -341,7 +344,10 @@ def tell(inside: str) -> Told:
         said = 0 if id_.startswith("S:") else GONE
     if "not-sr-only" not in classes:
         for each in classes:
-            said = _over(said, _CLASSES.get(each, 0) or _CLASSES.get(_PREFIXED.sub("", each), 0))
+            told = _CLASSES.get(each, 0)
+            if not told and each.endswith(_PREFIXABLE):
+                told = _CLASSES.get(_PREFIXED.sub("", each), 0)
+            said = _over(said, told) if told else said
     if found.get("aria-hidden", "").lower() == "true":
         said |= COPY
     style = found.get("style", "")

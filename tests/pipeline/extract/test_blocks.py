@@ -79,3 +79,19 @@ def test_what_was_read_before_makes_no_difference() -> None:
     blocks("".join(f"<p id=n{number}>" for number in range(block_tags._MOST_TAGS)))
     assert [[block[:9] for block in blocks(page)] for page in reversed(pages)] == first[::-1]
     assert len(block_tags.KNOWN) <= block_tags._MOST_TAGS
+
+
+@pytest.mark.parametrize(
+    ("inside", "is_token"),
+    [
+        (' class="kd"', True),
+        (" href=x title='line one'", True),
+        (' class="lineno"', False),
+        (' style="display: block"', False),
+        (' class="language-python"', False),
+        (' class="toolbar"', False),
+        (' data-tex="x^2"', False),
+    ],
+)
+def test_what_is_a_token_of_code_and_no_more(inside: str, is_token: bool) -> None:
+    assert block_tags.is_token(inside) is is_token
