@@ -151,8 +151,8 @@ def _unreadable(decoded: Decoded, utf8: bytes) -> Rejection | None:
 
 def _control_bytes(utf8: bytes) -> int:
     """An upper bound of its control characters: counts line ends too, and all that begins like U+0080 to U+009F."""
-    low = int(np.count_nonzero(np.frombuffer(utf8, np.uint8) < 0x20))
-    return low + utf8.count(b"\x7f") + utf8.count(b"\xc2")  # of which most pages have few
+    page = np.frombuffer(utf8, np.uint8)
+    return int(sum(map(np.count_nonzero, (page < 0x20, page == 0x7F, page == 0xC2))))
 
 
 def _unusable(text: str) -> Rejection | None:

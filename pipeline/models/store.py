@@ -21,10 +21,11 @@ from infra.user_folders import user_cache, user_folder
 
 # What `refinery fit defaults` makes (pipeline/fit/defaults.py).
 DEFAULT_MODELS = (
-    "bag-of-words-en.tsv", "bag-of-words-zh.tsv", "benchmarks", "coherence", "coherence-zh", "hate-en.tsv",
-    "hate-zh.tsv", "language", "lid.176.ftz", "perplexity-en", "perplexity-zh", "prefilter-quality-en.json",
-    "properties-en.tsv", "properties-zh.tsv", "quality-en.json", "quality-zh.json", "quality.bin", "reference-en.tsv",
-    "reference-zh.tsv", "safety", "topics-en.tsv", "topics-zh.tsv", "url-lists",
+    "bag-of-words-en.tsv", "bag-of-words-zh.tsv", "benchmarks", "coherence", "coherence-zh", "grade-en.tsv",
+    "grade-zh.tsv", "hate-en.tsv", "hate-zh.tsv", "language", "lid.176.ftz", "perplexity-en", "perplexity-zh",
+    "prefilter-quality-en.json", "prefilter-quality-zh.json", "properties-en.tsv", "properties-zh.tsv",
+    "quality-en.json", "quality-zh.json", "quality.bin", "reference-en.tsv", "reference-zh.tsv", "safety",
+    "topics-en.tsv", "topics-zh.tsv", "url-lists",
 )  # fmt: skip
 REDPAJAMA_LISTS = "redpajama-lists"
 CARD = ".card.json"

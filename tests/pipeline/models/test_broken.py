@@ -66,7 +66,17 @@ BROKEN: dict[str, tuple[list[Part], Files]] = {
     "contamination": (label("contamination"), {"index.json": JUNK, "items.txt": JUNK}),
     **{
         what: (label(what), JUNK)
-        for what in ("bag_of_words", "hate", "perplexity", "properties", "quality", "reference", "safety", "topics")
+        for what in (
+            "bag_of_words",
+            "grade",
+            "hate",
+            "perplexity",
+            "properties",
+            "quality",
+            "reference",
+            "safety",
+            "topics",
+        )
     },
 }
 

@@ -88,7 +88,9 @@ def test_a_signal_that_does_not_exist_is_named_when_a_recipe_takes_the_file(tmp_
 
 def test_every_shipped_model_has_a_card() -> None:
     models = shipped_models()
-    assert {"quality-en.json", "quality-zh.json", "prefilter-quality-en.json"} <= set(models)
+    assert {"quality-en.json", "quality-zh.json", "prefilter-quality-en.json", "prefilter-quality-zh.json"} <= set(
+        models
+    )
     for name, path in models.items():
         card = json.loads(path.with_name(f"{name}{CARD}").read_bytes())
-        assert card["model"] == name and card["held_out"] and card["command"].endswith(f"--out {name}")
+        assert card["model"] == name and card["held_out"] and card["command"].endswith(f" {name}")

@@ -183,7 +183,7 @@ def test_unneeded_labels_are_not_run() -> None:
 def test_what_a_combination_reads_is_known_from_its_file() -> None:
     chosen = plan(with_curves(load_recipe("yi")), ["quality"])
     asked = {step.what for step in chosen.steps if isinstance(step, Label)}
-    assert asked == {"language", "bag_of_words", "reference", "perplexity", "domain", "hate"}
+    assert asked == {"language", "bag_of_words", "reference", "perplexity", "domain", "hate", "grade", "properties"}
     assert {"quality-en.json", "quality-zh.json", "perplexity-en"} <= set(chosen.models())
 
 
