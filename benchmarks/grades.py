@@ -64,7 +64,7 @@ SIGNALS: dict[str, dict[str, Callable[[Floats], Floats]]] = {
 }
 
 
-class Graded(NamedTuple):
+class GradedText(NamedTuple):
     source: str
     grade: float
     counts: Mapping[str, int]
@@ -81,7 +81,7 @@ class Fitted(NamedTuple):
     weights: Floats
     of_words: float
 
-    def grades(self, rows: Sequence[Graded], signals: Floats) -> Floats:
+    def grades(self, rows: Sequence[GradedText], signals: Floats) -> Floats:
         words = np.asarray(weighted([row.counts for row in rows], self.idf) @ self.weights) + self.of_words
         return np.asarray(self.intercept + signals @ self.of_signals + words)
 
@@ -95,18 +95,19 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--combination", type=Path, help="write the combination, fitted on all")
 
 
-def read(args: argparse.Namespace) -> list[Graded]:
+def read(args: argparse.Namespace) -> list[GradedText]:
     measured = Dataset(args.measured).to_arrow(["id", "signals"])
     known = dict(zip(measured["id"].to_pylist(), measured["signals"].to_pylist(), strict=True))
     rows = sorted((row for path in args.graded for row in read_rows(path)), key=lambda row: str(row["id"]))
     if missing := [row["id"] for row in rows if row["id"] not in known]:
         raise UsageError(f"{args.measured} has no signals of {missing[0]!r}: measure the graded texts")
     return [
-        Graded(row["source"], float(np.mean(row["grades"])), word_counts(row["text"]), known[row["id"]]) for row in rows
+        GradedText(row["source"], float(np.mean(row["grades"])), word_counts(row["text"]), known[row["id"]])
+        for row in rows
     ]
 
 
-def of_signals(rows: Sequence[Graded], language: str, base: Combination | None) -> Floats:
+def of_signals(rows: Sequence[GradedText], language: str, base: Combination | None) -> Floats:
     """float64[rows, signals]: each on its scale, the base's margin last. One that was not measured has the median."""
     columns = []
     for name, scale in SIGNALS[language].items():
@@ -121,7 +122,7 @@ def margin(combination: Combination, signals: Mapping[str, float | None]) -> flo
     return combination.intercept + sum(term.added(signals.get(term.signal)) for term in combination.terms)
 
 
-def fit(rows: Sequence[Graded], signals: Floats, words: bool = True) -> Fitted:
+def fit(rows: Sequence[GradedText], signals: Floats, words: bool = True) -> Fitted:
     """The ridge regression, by its dual: rows are fewer than words."""
     spread = Counter(word for row in rows for word in row.counts)
     chosen = sorted(spread, key=lambda word: (-spread[word], word))[:WORDS] if words else []
@@ -141,7 +142,7 @@ def fit(rows: Sequence[Graded], signals: Floats, words: bool = True) -> Fitted:
     return Fitted(float(grades.mean() - own @ mean), own, idf, weights, -float(weights @ center[: len(idf)]))
 
 
-def held_out(rows: Sequence[Graded], signals: Floats, words: bool = True) -> Floats:
+def held_out(rows: Sequence[GradedText], signals: Floats, words: bool = True) -> Floats:
     """The grade of each text by a fit that has not seen its source."""
     folds, found = np.array([fold_of(row.source) for row in rows]), np.zeros(len(rows))
     for fold in range(FOLDS):
@@ -192,7 +193,7 @@ def table_of(fitted: Fitted) -> str:
 
 
 def as_combination(
-    fitted: Fitted, scale: tuple[float, float], rows: Sequence[Graded], language: str, base: Combination | None
+    fitted: Fitted, scale: tuple[float, float], rows: Sequence[GradedText], language: str, base: Combination | None
 ) -> Combination:
     """Curves over signals: of each the points between which its scale is nearly straight."""
     intercept, slope = scale

@@ -14,7 +14,7 @@ PRAISED, PLAIN = "argument essay evidence", [f"w{letter}" for letter in "abcdefg
 BASE = Combination(0.5, (Term("bag_of_words", (0.0, 1.0), (-2.0, 2.0)),))
 
 
-def rows() -> list[grades.Graded]:
+def rows() -> list[grades.GradedText]:
     """Twenty sources; a text with a signal of 1 has a grade more, one with the praised words another."""
     found = []
     for source in range(20):
@@ -23,7 +23,7 @@ def rows() -> list[grades.Graded]:
             words = " ".join([*PLAIN[number % 3 :: 3], *PLAIN[source % 4 :: 4], *([PRAISED] if praised else [])])
             signals: dict[str, float | None] = dict.fromkeys(grades.SIGNALS["en"], 0.5)
             signals |= {"well_written": 0.3 + 0.4 * well, "bag_of_words": 0.5, "coherent": None if number == 7 else 0.5}
-            found.append(grades.Graded(f"s{source}", 2.0 + well + praised, word_counts(words), signals))
+            found.append(grades.GradedText(f"s{source}", 2.0 + well + praised, word_counts(words), signals))
     return found
 
 
