@@ -71,7 +71,7 @@ class GradedText(NamedTuple):
     signals: Mapping[str, float | None]
 
 
-class Fitted(NamedTuple):
+class GradeFit(NamedTuple):
     """The prediction: `intercept`, plus each signal on its scale times its weight, plus the words' part, which is
     `of_words` for no word, so that its mean is 0."""
 
@@ -122,7 +122,7 @@ def margin(combination: Combination, signals: Mapping[str, float | None]) -> flo
     return combination.intercept + sum(term.added(signals.get(term.signal)) for term in combination.terms)
 
 
-def fit(rows: Sequence[GradedText], signals: Floats, words: bool = True) -> Fitted:
+def fit(rows: Sequence[GradedText], signals: Floats, words: bool = True) -> GradeFit:
     """The ridge regression, by its dual: rows are fewer than words."""
     spread = Counter(word for row in rows for word in row.counts)
     chosen = sorted(spread, key=lambda word: (-spread[word], word))[:WORDS] if words else []
@@ -139,7 +139,7 @@ def fit(rows: Sequence[GradedText], signals: Floats, words: bool = True) -> Fitt
     dual = np.linalg.solve(moved @ moved.T + STRENGTH * np.eye(len(rows)), grades - grades.mean())
     found = moved.T @ dual
     weights, own = found[: len(idf)], OF_SIGNALS * found[len(idf) :] / deviation
-    return Fitted(float(grades.mean() - own @ mean), own, idf, weights, -float(weights @ center[: len(idf)]))
+    return GradeFit(float(grades.mean() - own @ mean), own, idf, weights, -float(weights @ center[: len(idf)]))
 
 
 def held_out(rows: Sequence[GradedText], signals: Floats, words: bool = True) -> Floats:
@@ -185,7 +185,7 @@ def scale_of(predicted: Floats, grades: Floats) -> tuple[float, float]:
     return float(model.intercept_[0]), float(model.coef_[0, 0])
 
 
-def table_of(fitted: Fitted) -> str:
+def table_of(fitted: GradeFit) -> str:
     """The words' part, as the file of the scorer."""
     weights = [round(PER_GRADE * float(each), DIGITS) for each in fitted.weights]
     intercept = round(PER_GRADE * fitted.of_words, DIGITS)
@@ -193,7 +193,7 @@ def table_of(fitted: Fitted) -> str:
 
 
 def as_combination(
-    fitted: Fitted, scale: tuple[float, float], rows: Sequence[GradedText], language: str, base: Combination | None
+    fitted: GradeFit, scale: tuple[float, float], rows: Sequence[GradedText], language: str, base: Combination | None
 ) -> Combination:
     """Curves over signals: of each the points between which its scale is nearly straight."""
     intercept, slope = scale
