@@ -50,6 +50,9 @@ def say_stopped() -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 1 failed or damaged, 2 wrong arguments or input."""
+    # Before numpy is loaded, for all processes that are started: the scorers' small products take many times as long
+    # where several threads share them, and the cores are the workers'.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is temporary is removed
     try:

@@ -1,5 +1,6 @@
 """The command line: help with an example for each command, lists behind one option, answers as one JSON document."""
 
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -104,6 +105,18 @@ def test_the_promised_commands_are_there() -> None:
 
 def test_the_version_is_the_packages() -> None:
     assert refinery("--version").strip() == f"refinery {version('refinery')}"
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "1"), ("3", "3")])
+def test_small_products_are_of_one_thread_unless_told_otherwise(
+    given: str | None, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", given or "")
+    if given is None:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert os.environ["OPENBLAS_NUM_THREADS"] == used
 
 
 def test_the_shell_can_complete(monkeypatch: pytest.MonkeyPatch) -> None:
