@@ -23,10 +23,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # pytest-xdist tells its workers a width; the commands print for programs here, unless a test says otherwise.
 os.environ.pop("COLUMNS", None)
 
-# The same examples in each run, so that a test does not fail by chance; `make check-long` draws others each time.
-settings.register_profile("same", derandomize=True)
-if "RANDOM_EXAMPLES" not in os.environ:
-    settings.load_profile("same")
+# The same examples in each run, so that a test does not fail by chance; `make check-long` draws others each time. No
+# example has a time limit: the first one may compile a kernel or make a table, on a machine with other work.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("others", deadline=None)
+settings.load_profile("others" if "RANDOM_EXAMPLES" in os.environ else "same")
 
 _NUMBERS = count()
 
