@@ -101,6 +101,8 @@ def read(args: argparse.Namespace) -> list[GradedText]:
     rows = sorted((row for path in args.graded for row in read_rows(path)), key=lambda row: str(row["id"]))
     if missing := [row["id"] for row in rows if row["id"] not in known]:
         raise UsageError(f"{args.measured} has no signals of {missing[0]!r}: measure the graded texts")
+    if ungraded := [row["id"] for row in rows if not row["grades"]]:
+        raise UsageError(f"text {ungraded[0]!r} has no grades")
     return [
         GradedText(row["source"], float(np.mean(row["grades"])), word_counts(row["text"]), known[row["id"]])
         for row in rows
@@ -229,9 +231,11 @@ def joined(terms: Sequence[Term]) -> Iterator[Term]:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     rows = read(args)
+    grades = np.array([row.grade for row in rows])
+    if len({fold_of(row.source) for row in rows}) < 2 or not 0 < (grades >= GOOD).sum() < len(rows):
+        raise UsageError("texts of more sources are needed, good ones (3 and more) and others")
     base = load_combination(args.base) if args.base else None
     signals = of_signals(rows, args.language, base)
-    grades = np.array([row.grade for row in rows])
     predicted = held_out(rows, signals)
     found: dict[str, Any] = {
         "texts": len(rows),

@@ -21,8 +21,8 @@ Flags = npt.NDArray[np.bool_]
 # What a name of a tag says, a sum of these; the rest is the number of an element that ends by rules of its own, times
 # ELEMENT. Elements of such numbers: `strip_tags.py` lists them in this order.
 BREAKS_LINE, BREAKS_WORD, IN_NO_SVG, IS_RAW, ELEMENT = 1, 2, 4, 8, 16
-# Both at once: a link begins, where links are told; and its end tag.
-LINK, LINK_ENDS = 3, 7
+# Both lower ones at once: a link begins, where links are told (an SVG with one is not plain); and its end tag.
+LINK, LINK_ENDS = 7, 3
 SCRIPT, SVG, TEMPLATE, SHOWN = 1, 2, 3, 4
 # A name is six bits for each letter or digit, so that it is one number, exactly; longer names say nothing, but one.
 LONGEST_NAME, NAME_BITS = 10, 6
@@ -243,10 +243,10 @@ def _is_declaration(page: Bytes, at: int) -> bool:
 
 def _said(says: int, out: Bytes, count: int) -> int:
     """Writes what stands for a tag. Returns the size of the text with it."""
-    if not says & LINK:
+    if not says & (BREAKS_LINE | BREAKS_WORD):
         return count
-    if says & LINK == LINK:
-        out[count] = LINK_END if says == LINK_ENDS else LINK_START
+    if says & LINK_ENDS == LINK_ENDS:
+        out[count] = LINK_START if says & LINK == LINK else LINK_END
     else:
         out[count] = LINE if says & BREAKS_LINE else 0x20
     return count + 1

@@ -115,21 +115,23 @@ def at_hand(names: Collection[str], folder: Path) -> dict[str, Path]:
 def resolve(names: Sequence[str], folder: Path) -> dict[str, ResolvedModel]:
     """Each model's place and sha256. A name is a path relative to `folder` (an absolute path is itself).
 
-    UsageError for the first, by name, that is not there; it says which command makes it, and others that are missing.
+    UsageError for the first, by name, that is not there; it says which command makes it, and others that are missing or
+    of an earlier version.
     """
     missing = [name for name in sorted(set(names)) if not (folder / name).exists()]
     if missing:
-        raise UsageError(f"model {missing[0]!r} is not in {folder}: {_advice(missing, folder)}")
+        raise UsageError(f"model {missing[0]!r} is not in {folder}: {_advice(missing, names, folder)}")
     places = {name: folder / name for name in sorted(set(names))}
     paths = {name: on_this_machine(model) for name, model in places.items()}
     return {name: ResolvedModel(path, model_sha256(path), places[name]) for name, path in paths.items()}
 
 
-def _advice(missing: Sequence[str], folder: Path) -> str:
-    """How to come by the first of the models that are missing."""
+def _advice(missing: Sequence[str], names: Collection[str], folder: Path) -> str:
+    """How to come by the first of the models that are missing. A folder that lacks some may be of an earlier version,
+    whose other models do not go with them: those of `names` are made again."""
     name = missing[0]
     if name in DEFAULT_MODELS:
-        made = [each for each in missing if each in DEFAULT_MODELS]
+        made = sorted({each for each in missing if each in DEFAULT_MODELS}.union(_of_earlier(names, folder)))
         return f"run `refinery fit defaults --models {folder} --only {' '.join(made)}`"
     if name == REDPAJAMA_LISTS:
         return "put bad_words, ut1 or importance into a folder of this name there (docs/models.md)"
@@ -138,6 +140,16 @@ def _advice(missing: Sequence[str], folder: Path) -> str:
     if name.startswith("tokenizer"):
         return f"put it there, or run `refinery fit tokenizer --positive TEXTS --out {folder / name}`"
     return f"put it there, or fit it with --out {folder / name} (`refinery fit --help` lists the kinds)"
+
+
+def _of_earlier(names: Collection[str], folder: Path) -> Iterator[str]:
+    """Those of the models that `refinery fit defaults` has put into `folder` and that are not what ships now."""
+    for name, shipped in shipped_models().items():
+        if name in names and (folder / name).exists():
+            card = read_json(folder / f"{name}{CARD}")
+            by_default = isinstance(card, dict) and "made_by" in card
+            if by_default and (folder / name).read_bytes() != shipped.read_bytes():
+                yield name
 
 
 def model_files(path: Path) -> dict[str, Path]:

@@ -1,12 +1,17 @@
 """The fit to readers' grades: what words tell beside the signals, sources held out; the files that it writes."""
 
+import json
+from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from benchmarks import grades
 from filters.bag_of_words import word_counts
+from infra.errors import UsageError
 from pipeline.models.combination import Combination, Term, load_combination
 from pipeline.models.grade import load_grade
 
@@ -54,6 +59,23 @@ def test_the_table_and_the_combination_give_the_fitted_grade_again(tmp_path: Pat
     for row, grade in zip(texts, fitted.grades(texts, signals), strict=True):
         known = {**row.signals, "grade": words.score_counts(row.counts)}
         assert grades.margin(read, known) == pytest.approx(scale[0] + scale[1] * grade, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("sources", "given", "message"),
+    [(20, [], "'0' has no grades"), (1, [2, 4], "more sources"), (20, [4], "good ones .* and others")],
+)
+def test_what_cannot_be_fitted_is_refused(
+    sources: int, given: list[int], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [{"id": str(n), "text": "a", "source": f"s{n % sources}", "grades": given} for n in range(40)]
+    signals = dict.fromkeys(grades.SIGNALS["en"], 0.5)
+    table = pa.Table.from_pylist([{"id": row["id"], "signals": signals} for row in texts])
+    monkeypatch.setattr(grades, "Dataset", lambda _: SimpleNamespace(to_arrow=lambda _: table))
+    (tmp_path / "graded.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in texts))
+    args = Namespace(graded=[tmp_path / "graded.jsonl"], measured=tmp_path, language="en", base=None)
+    with pytest.raises(UsageError, match=message):
+        grades.run(args)
 
 
 def test_of_two_curves_over_one_signal_the_sum_is_written() -> None:

@@ -6,6 +6,7 @@ tree, does not recurse and reads nothing twice: a tag, comment or script without
 It takes no more memory than a few copies of the page, so the caps on size suffice.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -60,6 +61,11 @@ _CODEC: Final = ("utf-8", "surrogatepass")
 # bytes, so that a line of verse has more than these in both languages.
 MIN_UNLINKED: Final = 16
 
+# What a page writes as the ends of a link are none: another control character, which is left out of the text as well.
+_CONTROL: Final = 3
+_NO_LINK: Final = {LINK_START: _CONTROL, LINK_END: _CONTROL}
+_LINK_REFERENCE: Final = re.compile(rb"&#(?:0*+[12](?![0-9])|[xX]0*+[12](?![0-9a-fA-F]));?+")
+
 
 @dataclass(frozen=True)
 class StripTagsOptions:
@@ -80,13 +86,15 @@ def _visible_text(html: str, utf8: bytes, least: int) -> str:
     """The visible text, a line for each block, white space collapsed and character references resolved; tidy. `least`:
     how many bytes outside links a line has that is kept."""
     if least and (b"\1" in utf8 or b"\2" in utf8):
-        html = html.translate({LINK_START: None, LINK_END: None})
+        html = html.translate(_NO_LINK)
         utf8 = html.encode(*_CODEC)
     if b"\0" in utf8 or b"shadowroot" in utf8:  # found in bytes in a third of the time
         html = composed(html.replace("\0", ""))
         utf8 = html.encode(*_CODEC)
     raw = _without_markup(html, utf8, links=least > 0)
     if b"&" in raw:
+        if least:
+            raw = _LINK_REFERENCE.sub(bytes([_CONTROL]), raw)
         raw = characters(raw.decode(*_CODEC)).encode(*_CODEC)
     room = np.empty(len(raw), np.uint8)
     size, unusual = collapsed(np.frombuffer(raw, np.uint8), room, least)
@@ -137,7 +145,7 @@ class _Ends:
             end = after
         shown = b""
         if number == SHOWN:
-            text = escape(raw_text(html, Tag(name, False, begin, after, end)), quote=False)
+            text = escape(raw_text(html, Tag(name, False, begin, after, end)).translate(_NO_LINK), quote=False)
             shown = bytes([LINE]) + text.encode(*_CODEC)
         self._byte += len(html[after:end].encode(*_CODEC))
         self._character = end

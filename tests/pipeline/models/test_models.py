@@ -19,7 +19,7 @@ from pipeline.models.language import load_language
 from pipeline.models.loaded import Models
 from pipeline.models.perplexity import MAX_PERPLEXITY, load_perplexity
 from pipeline.models.quality import load_quality
-from pipeline.models.store import DEFAULT_MODELS, cache_folder, model_folder, resolve
+from pipeline.models.store import DEFAULT_MODELS, cache_folder, model_folder, resolve, shipped_models
 from pipeline.models.url_lists import HASHED_DOMAINS, load_url_lists
 
 SENTENCES = [
@@ -69,6 +69,17 @@ def test_missing_default_names_the_command(name: str, tmp_path: Path) -> None:
 def test_missing_defaults_are_made_by_one_command(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"model 'lid.176.ftz' .* --only lid.176.ftz url-lists`"):
         resolve(["url-lists", "my.bin", "lid.176.ftz"], tmp_path)
+
+
+def test_models_of_an_earlier_version_are_made_with_missing_ones(tmp_path: Path) -> None:
+    for name in ("quality-en.json", "quality-zh.json"):
+        (tmp_path / name).write_text("of before")
+    (tmp_path / "quality-en.json.card.json").write_text('{"made_by": "an earlier version"}')
+    (tmp_path / "quality-zh.json.card.json").write_text("{}")  # of one's own
+    (tmp_path / "hate-en.tsv").write_bytes(shipped_models()["hate-en.tsv"].read_bytes())
+    (tmp_path / "hate-en.tsv.card.json").write_text('{"made_by": "an earlier version"}')
+    with pytest.raises(UsageError, match=r"model 'grade-en.tsv' .* --only grade-en.tsv quality-en.json`"):
+        resolve(["quality-en.json", "quality-zh.json", "hate-en.tsv", "grade-en.tsv"], tmp_path)
 
 
 def test_missing_own_model_names_the_verbs(tmp_path: Path) -> None:

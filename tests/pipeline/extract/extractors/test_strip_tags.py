@@ -131,6 +131,10 @@ LONG = "A sentence of a text, long enough."
         (f"<a><h2>A card that is one link</h2><p>{LONG}</p></a><p>{LONG}", LONG),
         ("<a>" + "word " * 100, ("word " * 100).strip()),  # no end tag, or a page in a link
         (f"<p>\1\1{LONG}\2<p>\1{LONG}", f"{LONG}\n{LONG}"),  # no marks of links but those of tags
+        (f"<p>&#1;{LONG}&#x02;<p>&#01{LONG}<p><a>{LONG}&#2;{LONG}</a>", f"{LONG}\n{LONG}"),
+        (f"<p><textarea>&#1;</textarea>{LONG}", LONG),
+        (f"<p>&#&#1;1;{LONG}<p><\1a>{LONG}", f"&#1;{LONG}\n<a>{LONG}"),
+        (f"<svg><a>link</a>{LONG}</a></svg>", LONG),  # a link ends what is not plain, as without the option
         (f"<ABBR>{LONG}</ABBR><p><A HREF=x>{LONG}</A >", LONG),
         ("<p>short", ""),
     ],
