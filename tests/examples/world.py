@@ -90,6 +90,10 @@ def write_texts(folder: Path) -> None:
             write_rows(folder / f"{name}.{ending}", rows(20 + number, 50))
     grades: list[dict[str, Any]] = [{name: (n + i) % 4 for i, name in enumerate(PROPERTIES)} for n in range(60)]
     write_rows(folder / "judged.jsonl.gz", [{**row, **grade} for row, grade in zip(rows(70, 60), grades)])
+    write_rows(
+        folder / "graded.jsonl.gz",
+        [row | {"source": str(n), "grades": [n % 5 + 1]} for n, row in enumerate(rows(80, 40))],
+    )
     write_rows(folder / "clean.jsonl.gz", of_domains(200, 20))
     for number, name in enumerate(("code-without", "dialogue-without")):
         write_rows(folder / f"{name}.jsonl", rows(40 + number, 50))
