@@ -70,6 +70,16 @@ def one_column(path: Path, format: str, advice: str, column: str) -> BagOfWords:
     return BagOfWords(table.intercepts[column], dict(zip(table.words, zip(table.idf, table.weights[0]))))
 
 
+def column_scorer(name: str, about: str, format: str, advice: str) -> Scorer:
+    """The scorer of a table whose one column is called like the scorer and its signal."""
+
+    def open_table(path: Path) -> Measure:
+        score = one_column(path, format, advice, name).score_counts
+        return lambda document: {name: score(document.word_counts)}
+
+    return Scorer(name, {name: about}, open_table)
+
+
 def _open(path: Path) -> Measure:
     score = load_bag_of_words(path).score_counts
     return lambda document: {"bag_of_words": score(document.word_counts)}

@@ -8,8 +8,7 @@ most are good, and tells the better ones. Limits: words, not meaning; a page's s
 
 from pathlib import Path
 
-from pipeline.models.bag_of_words import BagOfWords, one_column
-from pipeline.models.scorer import Measure, Scorer
+from pipeline.models.bag_of_words import BagOfWords, column_scorer, one_column
 
 FORMAT = "refinery.grade/1"
 COLUMN = "grade"
@@ -23,13 +22,9 @@ def load_grade(path: Path) -> BagOfWords:
     return one_column(path, FORMAT, ADVICE, COLUMN)
 
 
-def _open(path: Path) -> Measure:
-    score = load_grade(path).score_counts
-    return lambda document: {"grade": score(document.word_counts)}
-
-
-SCORER = Scorer(
-    "grade",
-    {"grade": "what a page's words add to the grade of readers, 0 to 1, .5 adds nothing, .73 a quarter of a grade"},
-    _open,
+SCORER = column_scorer(
+    COLUMN,
+    "what a page's words add to the grade of readers, 0 to 1, .5 adds nothing, .73 a quarter of a grade",
+    FORMAT,
+    ADVICE,
 )

@@ -8,8 +8,7 @@ has as much, each scored by a table fitted without its collection. Limits: words
 
 from pathlib import Path
 
-from pipeline.models.bag_of_words import BagOfWords, one_column
-from pipeline.models.scorer import Measure, Scorer
+from pipeline.models.bag_of_words import BagOfWords, column_scorer, one_column
 
 FORMAT = "refinery.hate/1"
 COLUMN = "hate"
@@ -21,13 +20,9 @@ def load_hate(path: Path) -> BagOfWords:
     return one_column(path, FORMAT, ADVICE, COLUMN)
 
 
-def _open(path: Path) -> Measure:
-    score = load_hate(path).score_counts
-    return lambda document: {"hate": score(document.word_counts)}
-
-
-SCORER = Scorer(
-    "hate",
-    {"hate": "how much a text has the words of hate boards, 0 to 1, lower is better; of .5, one page in 100 has more"},
-    _open,
+SCORER = column_scorer(
+    COLUMN,
+    "how much a text has the words of hate boards, 0 to 1, lower is better; of .5, one page in 100 has more",
+    FORMAT,
+    ADVICE,
 )
