@@ -10,7 +10,8 @@ and, less held at zero, on the signals below: so the words tell what those do no
 combination is one of them. Each text is predicted by a fit that has not seen its source (8 folds): the rank
 correlation of grades with the base, with the signals alone and with all; the mean grade, and the shares of good (3 and
 more) and very good ones (3.75), of the best eighth and of the next. A logistic regression of "good" on those
-predictions gives the combination its scale, so that quality is a probability.
+predictions gives the combination its scale, so that quality is a probability. `--apart`: graded texts of another
+collection, which the fit of all the others is asked about.
 """
 
 import argparse
@@ -91,16 +92,17 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--measured", type=Path, required=True, help="the signals of these texts, by their ids")
     parser.add_argument("--language", choices=sorted(SIGNALS), required=True)
     parser.add_argument("--base", type=Path, help="a combination whose margin is one of the signals")
+    parser.add_argument("--apart", nargs="+", type=Path, default=[], help="more such texts, told and not fitted on")
     add(parser, "--out", help="write the table of words, fitted on all")
     parser.add_argument("--combination", type=Path, help="write the combination, fitted on all")
 
 
-def read(args: argparse.Namespace) -> list[GradedText]:
-    measured = Dataset(args.measured).to_arrow(["id", "signals"])
+def read(paths: Sequence[Path], signals: Path) -> list[GradedText]:
+    measured = Dataset(signals).to_arrow(["id", "signals"])
     known = dict(zip(measured["id"].to_pylist(), measured["signals"].to_pylist(), strict=True))
-    rows = sorted((row for path in args.graded for row in read_rows(path)), key=lambda row: str(row["id"]))
+    rows = sorted((row for path in paths for row in read_rows(path)), key=lambda row: str(row["id"]))
     if missing := [row["id"] for row in rows if row["id"] not in known]:
-        raise UsageError(f"{args.measured} has no signals of {missing[0]!r}: measure the graded texts")
+        raise UsageError(f"{signals} has no signals of {missing[0]!r}: measure the graded texts")
     if ungraded := [row["id"] for row in rows if not row["grades"]]:
         raise UsageError(f"text {ungraded[0]!r} has no grades")
     return [
@@ -230,7 +232,7 @@ def joined(terms: Sequence[Term]) -> Iterator[Term]:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    rows = read(args)
+    rows = read(args.graded, args.measured)
     grades = np.array([row.grade for row in rows])
     if len({fold_of(row.source) for row in rows}) < 2 or not 0 < (grades >= GOOD).sum() < len(rows):
         raise UsageError("texts of more sources are needed, good ones (3 and more) and others")
@@ -248,6 +250,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         told("signals and words, sources held out", predicted, grades),
     ]
     fitted, scale = fit(rows, signals), scale_of(predicted, grades)
+    if apart := read(args.apart, args.measured):
+        others, true = of_signals(apart, args.language, base), np.array([row.grade for row in apart])
+        found["orders"] += [told("base, texts apart", others[:, -1], true)] if base else []
+        found["orders"].append(told("signals and words, texts apart", fitted.grades(apart, others), true))
     found["scale"] = scale
     if args.out:
         write_bytes(args.out, table_of(fitted).encode())
