@@ -10,6 +10,9 @@ COLUMNS = ("of", "what", "asked", "share of tokens", "of the pool drawn")
 KINDS = ("axis", "language", "domain", "source")
 # A share that differs by more from the one asked for is told as a miss, whether planning or whole documents made it.
 TOLD_MISS = 0.002
+# Likewise of sizes, in parts of the one asked for.
+TOLD_SIZE_MISS = 0.01
+WHOLE_DOCUMENTS = "whole documents: the pool has few in it"
 SCARCEST = 4
 LANGUAGES_SHOWN = 8
 
@@ -23,6 +26,13 @@ def size_line(mixture: Mapping[str, Any]) -> str:
     by = counted.get("tokenizer", "a fixed pattern, no tokenizer")
     size = f"{tokens:,} tokens with repeats (counted by {by}), of {pool:,} in the pool"
     return f"{size}; {drawn:,} of {documents:,} documents are drawn"
+
+
+def size_missed_lines(mixture: Mapping[str, Any]) -> Iterator[str]:
+    asked = mixture.get("config", {}).get("tokens")
+    drawn = sum(group.get("drawn_tokens", 0) for group in mixture.get("groups", ()))
+    if isinstance(asked, int) and abs(drawn - asked) > TOLD_SIZE_MISS * asked:
+        yield f"size missed: {asked:,} tokens asked for, {drawn:,} drawn; limited by {WHOLE_DOCUMENTS}"
 
 
 def limit_lines(mixture: Mapping[str, Any]) -> Iterator[str]:
@@ -44,7 +54,7 @@ def missed_lines(mixture: Mapping[str, Any]) -> Iterator[str]:
         return
     for name, target in sorted(targets.items()):
         if abs(target["asked"] - target["drawn"]) > TOLD_MISS:
-            limits = target["limited_by"] or ["whole documents: the pool has few in it"]
+            limits = target["limited_by"] or [WHOLE_DOCUMENTS]
             yield (
                 f"target of {name} missed: {target['asked']:.1%} asked for, {target['drawn']:.1%} drawn; "
                 f"limited by {'; '.join(limits)}"
@@ -82,7 +92,7 @@ def target_rows(mixture: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def draw_lines(mixture: Mapping[str, Any]) -> list[str]:
     """What `mix` prints beside the table of shares."""
-    return [size_line(mixture), *missed_lines(mixture), *limit_lines(mixture)]
+    return [size_line(mixture), *size_missed_lines(mixture), *missed_lines(mixture), *limit_lines(mixture)]
 
 
 def of_languages(

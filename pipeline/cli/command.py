@@ -27,6 +27,7 @@ MANY = (
     "--gpus",
     "--fit",
     "--runs",
+    "--run",
     "--seen",
     "--at",
     "--shares",

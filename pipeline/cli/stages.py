@@ -96,6 +96,8 @@ def run(
             tell(audit_text(summary["audit"]))
         if summary["strictness"]:
             tell(strictness_text(summary["strictness"]))
+        for note in summary["pool_notes"]:
+            tell(note)
     try:
         report_damage([dataset.manifest for dataset in finished.datasets])
     finally:

@@ -27,7 +27,7 @@ from pipeline.job.context import Context, resolve_recipe
 from pipeline.recipes.changes import Changes
 from pipeline.recipes.parse import load_recipe
 from pipeline.recipes.recipe import Recipe, check_only_tries, models_of
-from pipeline.stages.audit import audit_sample, strictness_of
+from pipeline.stages.audit import audit_sample, pool_notes, strictness_of
 from pipeline.stages.counts import most_first
 from pipeline.stages.run import Say, funnel, input_params, missed_by, stages_for, tell_not_done, whole_stage
 from pipeline.stages.stages import first_source, for_stages, run_stage
@@ -147,8 +147,8 @@ def summary(chains: Mapping[str, list[Dataset]], gold: Gold | None = None) -> di
 
 
 def recipe_summary(datasets: list[Dataset]) -> dict[str, Any]:
-    """{docs, chars, tokens, funnel, by_language, rejected_by: {"step/rule": pages}, audit, strictness: see
-    `pipeline/stages/audit.py`}."""
+    """{docs, chars, tokens, funnel, by_language, rejected_by: {"step/rule": pages}, audit, strictness,
+    pool_notes: see `pipeline/stages/audit.py`}."""
     last = final(datasets).manifest
     totals = whole_stage(last)
     rejected: Counter[str] = Counter()
@@ -161,6 +161,7 @@ def recipe_summary(datasets: list[Dataset]) -> dict[str, Any]:
         "rejected_by": most_first(rejected),
         "audit": audit_sample(datasets),
         "strictness": strictness_of(datasets),
+        "pool_notes": pool_notes(datasets),
     }
 
 

@@ -25,6 +25,7 @@ def compare_text(answer: Mapping[str, Any]) -> str:
         )
     parts += [f"{name}, {audit_text(r['audit'])}" for name, r in answer["recipes"].items() if r["audit"]]
     parts += [f"{name}, {strictness_text(r['strictness'])}" for name, r in answer["recipes"].items() if r["strictness"]]
+    parts += [f"{name}, {note}" for name, r in answer["recipes"].items() for note in r["pool_notes"]]
     if "cost" in answer:
         rows = [{"recipe": name, **numbers} for name, numbers in answer["cost"]["recipes"].items()]
         parts.append("cost; stages that recipes share are counted to each\n" + tabled(rows))

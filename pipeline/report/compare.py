@@ -145,6 +145,7 @@ def audit_lines(pools: Sequence[PoolOutcome]) -> Iterator[str]:
             yield f"{pool.label}, {audit_text(pool.audit)}."
         if pool.strictness:
             yield f"{pool.label}, {strictness_text(pool.strictness)}."
+        yield from (f"{pool.label}, {note}." for note in pool.notes)
 
 
 def recipe_cost(comparisons: Sequence[Comparison]) -> list[Figure]:

@@ -23,7 +23,7 @@ from pipeline.report.grid_picture import grid_drawing
 from pipeline.report.loss_forecasts import DataPlan, read_plan
 from pipeline.report.training_log import LOG, Training, read_training
 from pipeline.report.values import mapping_or_empty, number, read_mapping, well_formed
-from pipeline.stages.audit import audit_sample, strictness_of
+from pipeline.stages.audit import audit_sample, pool_notes, strictness_of
 from pipeline.stages.final import is_final
 from pipeline.stages.run import FROZEN, funnel
 
@@ -38,7 +38,7 @@ class PoolOutcome:
     """One pass through the pipeline: a run, one recipe of a comparison, or a single dataset.
 
     docs: the number of input documents. funnel: rows of {stage, step, docs, chars, tokens}. datasets: those of its
-    stages that exist (a comparison can be reported from its JSON alone). audit, strictness: see
+    stages that exist (a comparison can be reported from its JSON alone). audit, strictness, notes: see
     `pipeline/stages/audit.py`.
     """
 
@@ -52,6 +52,7 @@ class PoolOutcome:
     datasets: tuple[Dataset, ...] = ()
     audit: Mapping[str, Any] | None = None
     strictness: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -222,10 +223,10 @@ def pool_of(datasets: Sequence[Dataset], label: str, kind: str) -> PoolOutcome:
     frozen = read_json(datasets[0].folder.parent / FROZEN) if kind == "run" else None
     sha256 = frozen.get("sha256") if isinstance(frozen, dict) else None  # with the models of all stages of the run
     name = f"{recipe.name} {str(sha256 or recipe.sha256)[:12]}"
-    audit = audit_sample(datasets)
     return PoolOutcome(
-        label, kind, name, docs, funnel_rows(rows), rejected, languages, tuple(datasets), audit, strictness_of(datasets)
-    )
+        label, kind, name, docs, funnel_rows(rows), rejected, languages, tuple(datasets),
+        audit_sample(datasets), strictness_of(datasets), tuple(pool_notes(datasets)),
+    )  # fmt: skip
 
 
 def funnel_rows(rows: Any) -> tuple[Mapping[str, Any], ...]:
@@ -256,6 +257,7 @@ def read_comparison(file: Path, label: str) -> Comparison:
                 datasets=tuple(_chain(file.parent, chains.get(name, ()))),
                 audit=recipe.get("audit"),
                 strictness=recipe.get("strictness"),
+                notes=tuple(recipe.get("pool_notes", ())),
             )
             for name, recipe in sorted(body["recipes"].items())
         ]

@@ -64,6 +64,13 @@ def strictness_of(datasets: Sequence[Dataset]) -> dict[str, Any] | None:
     return strictness(sums.rows, sums.tokens, baseline)
 
 
+def pool_notes(datasets: Sequence[Dataset]) -> list[str]:
+    """Why steps over the whole pool did not decide by this pool, as `STEP: NOTE`: too few documents, say, so that the
+    bounds of the recipe took the place of the pool's own. Empty where all did."""
+    pools = [dataset.manifest.extra.get("pool") for dataset in datasets]
+    return [f"{pool['step']}: {pool['note']}" for pool in pools if isinstance(pool, Mapping) and pool.get("note")]
+
+
 def strictness_text(found: Mapping[str, Any]) -> str:
     """Formats the result as one line."""
     parts = [f"{_share(found[unit])} of the {name}" for unit, name in (("docs", "documents"), ("tokens", "tokens"))]

@@ -27,7 +27,7 @@ from pipeline.job.context import Context, open_context
 from pipeline.recipes.difference import recipe_difference
 from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.recipes.recipe import Recipe, Stage, models_of, needs_text
-from pipeline.stages.audit import audit_sample, strictness_of
+from pipeline.stages.audit import audit_sample, pool_notes, strictness_of
 from pipeline.stages.counts import run_counts, stage_counts
 from pipeline.stages.final import FINAL, clear_final, link_final
 from pipeline.stages.final import FROZEN as FROZEN
@@ -70,7 +70,8 @@ class Run:
 
     def summary(self) -> dict[str, Any]:
         """What `--json` prints. `counts`: of the run; `stages`: of each stage, with its rejections by rule; `funnel`:
-        documents, characters and tokens that remain after each step; `audit`, `strictness`: see `stages/audit.py`;
+        documents, characters and tokens that remain after each step; `audit`, `strictness`, `pool_notes`: see
+        `stages/audit.py`;
         `not_done`: what of the recipe the input did not allow, as {stage, steps, what}."""
         manifests = [dataset.manifest for dataset in self.datasets]
         return {
@@ -81,6 +82,7 @@ class Run:
             "funnel": funnel(manifests),
             "audit": audit_sample(self.datasets),
             "strictness": strictness_of(self.datasets),
+            "pool_notes": pool_notes(self.datasets),
             "not_done": [each.as_json() for each in self.not_done],
         }
 

@@ -38,3 +38,10 @@ def test_misses_and_languages() -> None:
     ]
     rows = [[row[name] for name in COLUMNS[1:]] for row in target_rows(mixture)]
     assert rows == [["zh", "30.0%", "31.0%", "100.0%"], ["en", "", "69.0%", "50.0%"]]
+
+
+def test_a_size_that_whole_documents_miss_is_told() -> None:
+    lines = [draw_lines({"groups": [GROUP], "config": {"tokens": tokens}})[1:] for tokens in (200, 151, "max")]
+    assert lines == [
+        ["size missed: 200 tokens asked for, 150 drawn; limited by whole documents: the pool has few in it"], [], [],
+    ]  # fmt: skip

@@ -21,6 +21,7 @@ from pipeline.pool.quotas import shared, whole
 from pipeline.pool.score_cells import Cells, length_bins, ranks, score_bins
 from pipeline.recipes.parse import load_recipe
 from pipeline.revise.freeze_bounds import freeze_bounds
+from pipeline.stages.audit import pool_notes
 from pipeline.stages.run import run
 from tests.pipeline.command import answer, refinery
 from tests.pipeline.datasets import document, make_dataset
@@ -257,6 +258,8 @@ def test_a_pool_without_a_sample_or_too_small_has_the_bounds_of_the_recipe(tmp_p
     make_dataset(tmp_path / "given", "filter", pool_rows(90), [], extra=extra)
     small = rated(tmp_path / "small", tmp_path / "given", bounds=bounds)
     assert "90 documents, where falcon would keep about 40, is too small" in small.manifest.extra["pool"]["note"]
+    (said,) = pool_notes([small])
+    assert said == f"rule: {small.manifest.extra['pool']['note']}"
     assert small.manifest.extra["pool"]["strictness"]["docs"]["share"] == round(small.manifest.counts["out"] / 40, 6)
 
 
@@ -354,3 +357,18 @@ def test_another_baseline_than_the_samples_is_refused(tmp_path: Path) -> None:
     make_dataset(tmp_path / "given", "filter", pool_rows(), [], extra={"baseline": baseline(300, 60_000).as_json()})
     with pytest.raises(UsageError, match="of is 'ccnet', but the audit sample went through 'falcon'"):
         rated(tmp_path, tmp_path / "given", of="ccnet")
+
+
+def test_run_compare_and_report_say_why_a_pool_had_no_bounds_of_its_own(tmp_path: Path) -> None:
+    made = pool_recipe(tmp_path / "keep.toml", "keep_rate", signal="language_score", of="falcon", bounds={"en": 2.0})
+    other = pool_recipe(tmp_path / "half.toml", "quantile", signal="language_score", keep=0.5, side="high")
+    rows = [document(n) | {"language": "en", "language_score": 0.9} for n in range(3)]
+    make_dataset(tmp_path / "given", "filter", rows, [])
+    note = "rule: no audit sample came with these documents: the bounds of the recipe are used"
+    for name in ("one", "two"):
+        words = ("--recipe", made, "--input", tmp_path / "given", "--out", tmp_path / name)
+        assert note in refinery("run", *words).splitlines() and answer("run", *words)["pool_notes"] == [note]
+    both = refinery("compare", "--recipe", made, other, "--input", tmp_path / "given", "--out", tmp_path / "both")
+    assert both.count(note) == 1
+    refinery("report", "--run", tmp_path / "one", tmp_path / "both", "--out", tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text().count(f"{note}.") == 2
