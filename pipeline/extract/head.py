@@ -10,6 +10,7 @@ from pipeline.extract.robots import directives, is_addressed
 # Declarations are searched for in so many characters of a page, and not inside these elements.
 HEAD_CHARACTERS: Final = 50_000
 _SKIPPED: Final = frozenset({"script", "style", "title", "noscript", "template"})
+_ROBOTS: Final = (b"robots", b"ccbot")
 # A page that does not match this has no language; so has one that writes its declaration in an unusual way.
 _HTML_LANGUAGE: Final = re.compile(rb"<html\b[^>]{0,1000}?\s(?:xml:)?lang\s?=", re.IGNORECASE)
 
@@ -23,7 +24,8 @@ def meta_robots(html: str) -> frozenset[str]:
     head = html[:HEAD_CHARACTERS]
     # in bytes, of which there are no fewer than characters: lower() takes a fraction of the time there
     lower = head.encode("utf-8", "replace").lower()
-    last = max(lower.rfind(b"robots"), lower.rfind(b"ccbot"))
+    # `in` takes a tenth of the time of rfind()
+    last = max((lower.rfind(robot) for robot in _ROBOTS if robot in lower), default=-1)
     if last < 0:
         return frozenset()
     contents: list[str] = []

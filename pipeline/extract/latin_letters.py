@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 MIN_LETTERS: Final = 8
 MAX_STRANGE: Final = 0.03
 
-# Letters, and signs that stand at a letter, in small letters; the same in both.
-_LETTER = re.compile("[¹¾ºªµ»³¿±¶¼](?=[a-zà-ÿ])|(?<=[a-zà-ÿ])[¹¾ºªµ»³¿±¶¼]|[ßà-öø-ÿšžœ]")
+# Letters, and signs that stand at a letter, in small letters; the same in both. The first begins with one set of
+# characters, which is searched for in a fraction of the time.
+_LETTER = re.compile("[¹¾ºªµ»³¿±¶¼ßà-öø-ÿšžœ](?:(?<=[ßà-öø-ÿšžœ])|(?=[a-zà-ÿ])|(?<=[a-zà-ÿ].))")
 _MEANT = re.compile(r"[¹¾ºª³¿±¶¼](?=[^\W\d_])|(?<=[^\W\d_])[¹¾ºª³¿±¶¼]|[À-ÖØ-öø-ÿŒœŸ]")
 
 

@@ -19,15 +19,14 @@ import numpy.typing as npt
 
 from pipeline.extract.latin_letters import right_latin
 from pipeline.extract.references import characters
+from pipeline.extract.text_sample import text_sample
 
-SAMPLE_BYTES: Final = 1 << 15
 # The least letters that are judged.
 MIN_LETTERS: Final = 24
 MIN_SEQUENCES: Final = 3
 # The share of the characters that are not ASCII that must be in such sequences.
 MIN_COVERED: Final = 0.8
 
-_TAG = re.compile(rb"<[^<>]{0,2000}>")
 _FOREIGN = re.compile(r"[^\x00-\x7f\W\d_]")
 # The letters of Russian, Ukrainian, Bulgarian, Serbian and Macedonian that are 60 to 75 % of a text.
 _CYRILLIC_COMMON = re.compile("[оеаинтсрвлкОЕАИНТСРВЛК]")
@@ -72,12 +71,12 @@ def right_codec(body: bytes, codec: str) -> str | None:
     """The charset that the body is in, where it is another one than `codec`, which a label says and which decodes it;
     None if the label may be right."""
     if codec == "cp1252":
-        return _right_polish(body) or right_latin(_decoded(_TAG.sub(b" ", body)[:SAMPLE_BYTES], codec))
+        return _right_polish(body) or right_latin(_decoded(text_sample(body), codec))
     if codec in _MISFITS:
-        return _right_central(_TAG.sub(b" ", body)[:SAMPLE_BYTES], codec)
+        return _right_central(text_sample(body), codec)
     if codec not in _FAMILIES[0] and codec not in _FAMILIES[1]:
         return None
-    sample = _TAG.sub(b" ", body)[:SAMPLE_BYTES]
+    sample = text_sample(body)
     return _right_cyrillic(sample, codec) if codec in _FAMILIES[0] else _right_asian(sample, codec)
 
 
@@ -90,7 +89,7 @@ def _right_central(sample: bytes, codec: str) -> str | None:
 def _right_polish(body: bytes) -> str | None:
     if sum(map(body.count, _INSIDE_BYTES)) < MIN_MISFITS:
         return None
-    found = _INSIDE.findall(_decoded(_TAG.sub(b" ", body)[:SAMPLE_BYTES], "cp1252"))
+    found = _INSIDE.findall(_decoded(text_sample(body), "cp1252"))
     if len(found) < MIN_MISFITS or len(set(found)) < 2:
         return None
     return "cp1250" if found.count("¹") >= found.count("±") + found.count("¶") else "iso8859-2"

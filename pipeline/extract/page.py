@@ -13,14 +13,16 @@ installed). A page without text is rejected by exactly one rule:
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 
 from infra.errors import WorkError
 from infra.sandbox.sandbox import Sandbox
+from pipeline.extract.byte_kernels import control_bytes
 from pipeline.extract.caps import Caps, Rejection, check_caps, check_size
 from pipeline.extract.charset import Decoded, as_utf8, decode
 from pipeline.extract.child import extract_frame, request
@@ -58,6 +60,24 @@ class Page(NamedTuple):
     by: str = ""
 
 
+class BodyText:
+    """A body as text, for any number of extractors. `header_label` is the charset of the HTTP header; `html`: whether
+    the body is a page."""
+
+    def __init__(self, body: bytes, header_label: str | None, *, html: bool) -> None:
+        self.html = html
+        self.decoded = decode(body, header_label, html=html)
+        self.utf8 = as_utf8(self.decoded, body)
+
+    @cached_property
+    def unreadable(self) -> Rejection | None:
+        return _unreadable(self.decoded, self.utf8)
+
+    @cached_property
+    def robots(self) -> frozenset[str]:
+        return meta_robots(self.decoded.text) if self.html else frozenset()
+
+
 class PageExtractor:
     """Extracts pages with one extractor and its options. Keeps one child process, which `close` ends.
 
@@ -90,18 +110,21 @@ class PageExtractor:
 
     def extract(self, body: bytes, header_label: str | None, url: str) -> Page:
         """`body` is the payload after transfer and content encoding; `header_label` the charset of the HTTP header."""
-        if len(body) > self.caps.bytes:
-            return Page("", "", "", "", 0, Rejection("cap/bytes", len(body), self.caps.bytes))
-        decoded = decode(body, header_label, html=self._extractor.html)
-        utf8 = as_utf8(decoded, body)
-        rejected = _unreadable(decoded, utf8) or self._over_cap(decoded.text, utf8)
+        return self.extract_text(len(body), lambda: BodyText(body, header_label, html=self._extractor.html), url)
+
+    def extract_text(self, size: int, text: Callable[[], BodyText], url: str) -> Page:
+        """The same of a body of so many bytes; `text` is asked for unless these are too many."""
+        if size > self.caps.bytes:
+            return Page("", "", "", "", 0, Rejection("cap/bytes", size, self.caps.bytes))
+        read = text()
+        decoded, utf8 = read.decoded, read.utf8
+        rejected = read.unreadable or self._over_cap(decoded.text, utf8)
         if rejected is not None:
             return _page(decoded, Extracted("", ""), rejected)
-        robots = meta_robots(decoded.text) if self._extractor.html else frozenset()
         page = (
             self._in_sandbox(decoded, utf8, url) if self._extractor.sandboxed else self._in_process(decoded, utf8, url)
         )
-        return page._replace(robots=robots) if robots else page
+        return page._replace(robots=read.robots) if read.robots else page
 
     def _over_cap(self, html: str, utf8: bytes) -> Rejection | None:
         match self._extractor.caps:
@@ -151,8 +174,7 @@ def _unreadable(decoded: Decoded, utf8: bytes) -> Rejection | None:
 
 def _control_bytes(utf8: bytes) -> int:
     """An upper bound of its control characters: counts line ends too, and all that begins like U+0080 to U+009F."""
-    page = np.frombuffer(utf8, np.uint8)
-    return int(sum(map(np.count_nonzero, (page < 0x20, page == 0x7F, page == 0xC2))))
+    return control_bytes(np.frombuffer(utf8, np.uint8))
 
 
 def _unusable(text: str) -> Rejection | None:

@@ -12,8 +12,10 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.extract.byte_kernels import foreign_bytes
 from pipeline.extract.latin_letters import right_latin, with_letters
-from pipeline.extract.mojibake import SAMPLE_BYTES, has_hint, undoubled, undoubled_in_parts, with_sequences
+from pipeline.extract.mojibake import has_hint, undoubled, undoubled_in_parts, with_sequences
+from pipeline.extract.text_sample import text_sample
 
 # What frequent letters and signs (é, ü, quotation marks, о, 的, kana) become where UTF-8 is read as windows-1252, and
 # the most frequent Russian ones where it is read as windows-1251.
@@ -26,13 +28,10 @@ _PARTS: Final = tuple(
 MIN_PARTS: Final = 6
 # How À to ÿ begin in UTF-8, and А to Р.
 _ACCENTED, _CYRILLIC = b"\xc3", b"\xd0"
-# In a third of the time of four searches.
-_REFERENCES = re.compile(rb"&(?:Atilde|acirc|#195|#226);&")
 # What texts of the languages of `latin_letters.py` all have, each of them one pair.
 _LATIN: Final = tuple((pair[0].encode(), pair[1].encode()) for pair in ("þý", "ðý", "þº", "øì", "øè", "¾è", "šè", "žè",
                                                                           "ðë", "ðâ", "³ê", "³ó"))  # fmt: skip
 _HUNGARIAN, _NOT_HUNGARIAN = ("õ".encode(), "á".encode()), ("ã".encode(), "ç".encode())
-_TAG = re.compile(r"<[^<>]{0,2000}>")
 _CONTROL = re.compile("[\x80-\x9f]")
 _CONTROL_BYTES = re.compile(rb"\xc2[\x80-\x9f]")
 # Of a text so many characters at most are such signs; of a binary file, or one in a charset of DOS, more.
@@ -55,15 +54,16 @@ def repaired_utf8(text: str, body: bytes) -> str | None:
 
     What most pages have to be searched for is few: their characters that are not ASCII.
     """
-    if _REFERENCES.search(body):
+    room = np.empty(len(body), np.uint8)
+    count, has_references = foreign_bytes(np.frombuffer(body, np.uint8), room)
+    if has_references:
         referred = with_sequences(text)
         changed = referred and (undoubled(referred) or undoubled_in_parts(referred))
         if changed:
             return without_controls(changed, _WINDOWS) or changed
-    if body.isascii():
+    if not count:
         return None
-    page = np.frombuffer(body, np.uint8)
-    foreign = page[page >= 0x80].tobytes()
+    foreign = room[:count].tobytes()
     changed = None
     if has_hint(foreign) and has_hint(body):
         changed = undoubled(text)
@@ -86,7 +86,7 @@ def _may_be_latin(foreign: bytes) -> bool:
 
 def _with_letters(text: str) -> str | None:
     """The text with the letters of its language, where it has those that windows-1252 made of them."""
-    codec = right_latin(_TAG.sub(" ", text)[:SAMPLE_BYTES])
+    codec = right_latin(text_sample(text))
     return None if codec is None else with_letters(text, codec)
 
 

@@ -20,7 +20,7 @@ from infra.hashing import sha256_json
 from infra.ledger import Reject, batch, ledger_batch, ledger_rows
 from mixers.pretokens import count as count_tokens
 from pipeline.document import Document, Trace
-from pipeline.extract.page import Page, PageExtractor
+from pipeline.extract.page import BodyText, Page, PageExtractor
 from pipeline.job.baseline import BaselineTally
 from pipeline.job.funnel import Funnel
 from pipeline.job.sample import AuditSampling, in_sample
@@ -35,6 +35,8 @@ from pipeline.warc.http import HttpMessage
 # Pages that go through one step before the next: the step's model and tables stay in the processor's cache, which takes
 # a tenth off the CPU time of a stage. Their bodies are in memory at once.
 GROUP = 32
+# Bytes of a body that is kept decoded from one extraction to the next.
+MOST_KEPT = 1 << 20
 
 
 @dataclass
@@ -179,6 +181,7 @@ class Visit:
         self.row: dict[str, Any] = {}
         self.rejects: list[Reject] = []
         self.document = Document("", record["url"] or "")
+        self._known_text: BodyText | None = None
 
     @cached_property
     def message(self) -> HttpMessage:
@@ -188,9 +191,19 @@ class Visit:
     def body(self) -> bytes:
         return self.message.body
 
+    def _text(self) -> BodyText:
+        """The body as text; kept for the next extraction unless it is long, since many pages are in memory at once."""
+        if self._known_text is not None:
+            return self._known_text
+        text = BodyText(self.body, self.record["charset_header"], html=self.record["page"] == "html")
+        if len(self.body) <= MOST_KEPT:
+            self._known_text = text
+        return text
+
     def rest(self) -> None:
         """Frees the body and the document, which only the steps need."""
         self.__dict__.pop("message", None)
+        self._known_text = None
         del self.document
 
     def ends(self, order: int, read: bool = True) -> bool:
@@ -243,7 +256,7 @@ class Visit:
         if undeclared and not (lenient and self.ends(order, read=False) and self.goes_on(undeclared)):
             return undeclared
         extractor = self.tools.extractors[step.name] if html else self.tools.plain
-        page = extractor.extract(self.body, self.record["charset_header"], self.record["url"] or "")
+        page = extractor.extract_text(len(self.body), self._text, self.record["url"] or "")
         self.row = document_row(self.record, page, step.engine if html else "plain")
         self.row["truncated"] = self.record["truncated"] or self.message.cut
         self.document = Document(page.text, self.record["url"] or "", tokens=self.row["token_count"])
