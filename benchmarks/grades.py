@@ -61,7 +61,13 @@ SIGNALS: dict[str, dict[str, Callable[[Floats], Floats]]] = {
         "coherent": logits,
         "well_written": logits,
     },
-    "zh": {"bag_of_words": straight, "reasoned": logits},
+    "zh": {
+        "reasoned": logits,
+        "well_written": logits,
+        "coherent": logits,
+        "chinese_terminal_line_fraction": straight,
+        "short_line_fraction": straight,
+    },
 }
 
 

@@ -2,7 +2,8 @@
 
     python -m benchmarks topics --texts labelled.jsonl.gz seeds.jsonl.gz --language en --vectors vectors.npz
 
-With `--out` the table is written, fitted on all. `--texts` has rows of `text`, `language`, `source` and `subjects` (of
+With `--out` the table is written, fitted on all; with `--table` nothing is fitted and the texts are told by that table.
+`--plot` writes how far its probabilities hold. `--texts` has rows of `text`, `language`, `source` and `subjects` (of
 `mixers/taxonomy/taxonomy.toml`, the chief one first; empty: general; null: not known), and, if a source has a label of
 its own, `domain`. A source is held out as a whole: those of a language go to folds in turn; a text is told by a table
 fitted without its fold; sources whose name begins with "seed" are only learned from. Sources named with `--apart` are
@@ -27,12 +28,24 @@ from scipy.sparse import csr_matrix, hstack
 
 from benchmarks.shared import add, read_rows
 from benchmarks.topic_measures import WEB, Labelled, lines_of, measured
+from infra.errors import UsageError
 from infra.storage import write_bytes
 from mixers.domains import AXIS_OF, Axis
 from mixers.subjects import DOMAIN_OF_SUBJECT
 from pipeline.document import Document
-from pipeline.models.topics import AXES, DIALOGUE, FORMAT, OF_TURNS, PREFIX, in_turns, topic_counts
+from pipeline.models.topics import (
+    AXES,
+    COLUMNS,
+    DIALOGUE,
+    FORMAT,
+    OF_TURNS,
+    PREFIX,
+    in_turns,
+    load_topics,
+    topic_counts,
+)
 from pipeline.models.word_table import WordTable
+from pipeline.report.charts import Line, lines_svg
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -78,19 +91,25 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vectors", type=Path, help="npz of words and vectors")
     parser.add_argument("--apart", nargs="+", default=[], help="sources that are in no fit of those that tell them")
     parser.add_argument("--out", type=Path, help="write the table, fitted on all")
+    parser.add_argument("--table", type=Path, help="fit nothing: what this table tells of the texts")
+    parser.add_argument("--plot", type=Path, help="write an SVG: of each axis, what is said against what is true")
 
 
 def read(paths: Sequence[Path], languages: frozenset[str] | None) -> list[Labelled]:
     return [
-        Labelled(
-            topic_counts(Document(row["text"], language=row["language"])),
-            row["language"], row["source"], None if row["subjects"] is None else tuple(row["subjects"]),
-            row.get("domain"), bool(row.get("read")), in_turns(row["text"]),
-        )
+        labelled(row)
         for path in paths
         for row in read_rows(path)
         if languages is None or row["language"] in languages
-    ]  # fmt: skip
+    ]
+
+
+def labelled(row: Mapping[str, Any]) -> Labelled:
+    return Labelled(
+        topic_counts(Document(row["text"], language=row["language"])),
+        row["language"], row["source"], None if row["subjects"] is None else tuple(row["subjects"]),
+        row.get("domain"), bool(row.get("read")), in_turns(row["text"]),
+    )  # fmt: skip
 
 
 def columns_of(texts: Sequence[Labelled]) -> dict[str, Bools]:
@@ -221,7 +240,46 @@ def words_of(
     return csr_matrix((values, (rows_, columns)), shape=(len(texts), width)), places
 
 
+def told_by(table: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a table tells of texts; those with too few of its words are counted alone."""
+    measure = load_topics(table)
+    found = [measure(Document(row["text"], language=row["language"])) for row in rows]
+    if not any(told["iq"] is not None for told in found):
+        raise UsageError(f"{table} tells nothing of these texts: is it a table of their language?")
+    pairs = [(labelled(row), told) for row, told in zip(rows, found) if told["iq"] is not None]
+    texts = [text for text, _ in pairs]
+    truth = columns_of(texts)
+    names = [name for name in COLUMNS if pairs[0][1][name] is not None]
+    probabilities = np.array([[told[name] for name in names] for _, told in pairs], float)
+    shown = {name: truth.get(name, np.zeros(len(texts), bool)) for name in names}
+    return measured(texts, names, shown, probabilities) | {"untold": len(rows) - len(texts)}
+
+
+def plot(found: Mapping[str, Any], language: str) -> str:
+    """An SVG: of each axis, the share of texts that have it by the probability that was told."""
+    lines = [Line("as it should be", ((0.0, 0.0), (1.0, 1.0)))]
+    for axis in AXES:
+        bins = found["calibration"][axis]["bins"]
+        error = found["calibration"][axis]["error"]
+        points = tuple((said, true) for _, said, true in bins)
+        lines.append(Line(f"{axis.upper()}: calibration error {error:.3f}", points))
+    title = f"Topics, {language}: {found['texts']:,} texts of sources that were not learned from"
+    return lines_svg(title, "by tenths of the probability", lines, "probability told", "share of texts that have it")
+
+
 def run(args: argparse.Namespace) -> dict[str, Any]:
+    if args.table:
+        rows = [row for path in args.texts for row in read_rows(path) if row["language"] == args.language]
+        answer = {"told": told_by(args.table, rows)}
+    else:
+        answer = fitted_answer(args)
+    if args.plot:
+        write_bytes(args.plot, plot(next(iter(answer.values())), args.language).encode())
+    return answer
+
+
+def fitted_answer(args: argparse.Namespace) -> dict[str, Any]:
+    """What tables tell of texts whose sources they have not seen."""
     vectors = None
     if args.vectors:
         with np.load(args.vectors, allow_pickle=False) as parts:

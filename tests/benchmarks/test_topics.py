@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fitted(folder: Path, vectors: Path | None) -> dict[str, Any]:
     apart = [f"s54{[kind]}" for kind in ("mathematics", "literature")]
     out = folder / "topics-en.tsv"
-    return topics.run(Namespace(texts=[folder / "rows.jsonl.gz"], language="en", vectors=vectors, apart=apart, out=out))
+    return topics.run(Namespace(texts=[folder / "rows.jsonl.gz"], language="en", vectors=vectors, apart=apart, out=out, table=None, plot=None))
 
 
 def test_words_of_no_text_are_told_by_their_vectors(folder: Path) -> None:
