@@ -1,0 +1,211 @@
+"""Fits whole documents to the plan of a small pool, after each group has been rounded alone.
+
+A group of few documents misses its tokens by up to half a document, and the misses of many groups add up: to targets
+that are missed by points, and to a size that is a tenth off. Here documents near the cutoffs get one repeat more or
+less, one or two at a time, each time those that bring the mixture nearest to its plan: the shares of its targets, its
+size, and a little the tokens of each (source, language, domain). Where the rounding is good enough already, as in any
+large pool, nothing changes. Floors and caps hold as they did, and no group and no document passes its epochs.
+
+All sums are made in a fixed order, so that the result does not depend on a linear algebra library.
+
+Shapes: N candidates, F sums that are to be near their plan, G groups.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+
+from mixers.constraints import bounds_on_shares, of_target
+from mixers.supply import Floats, Ints, SupplyGroup
+from mixers.targets import DrawConfig
+
+# Misses that count alike: of the share of a target, of the size, and of the tokens of a cell, in parts of the mixture.
+SHARE_UNIT, SIZE_UNIT, CELL_UNIT = 0.002, 0.01, 0.1
+# What misses no more than this, in these units, is left as it is.
+GOOD_ENOUGH = 0.25
+# Documents on each side of a group's cutoff, or rather bins of rank, that may change; and of all groups together.
+WINDOW, MOST_CANDIDATES = 16, 1024
+# Each step makes the miss smaller; the bound keeps the time small.
+_MOST_STEPS = 500
+_LEAST_GAIN = 1e-9
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the plan wants of a group, and the rounding of it alone."""
+
+    group: SupplyGroup
+
+    epochs: float
+    """Epochs as solved."""
+
+    cap: float
+    """The most epochs."""
+
+    whole_epochs: int
+    """Repeats of every bin of the group."""
+
+    bins: int
+    """The first so many bins have one repeat more."""
+
+    @property
+    def tokens(self) -> float:
+        return self.epochs * self.group.tokens
+
+    def repeats_in(self) -> Ints:
+        """Repeats of each bin, shape (bins,)."""
+        return self.whole_epochs + (np.arange(len(self.group.bin)) < self.bins).astype(np.int64)
+
+
+def fit_documents(wanted: Sequence[Wanted], config: DrawConfig) -> list[Ints]:
+    """Repeats of each bin of each group, shape (bins,) each."""
+    repeats = [each.repeats_in() for each in wanted]
+    drawn = np.array([int((times * each.group.tokens_in).sum()) for times, each in zip(repeats, wanted)])
+    problem = _Problem.of(wanted, config, drawn)
+    if problem is None or problem.is_good():
+        return repeats
+    candidates = _candidates(wanted)
+    for number in _Search(problem, candidates, wanted, drawn).run():
+        each = candidates[number]
+        repeats[each.group][each.bin] += each.change
+    return repeats
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A bin of a group that may have one repeat more or less."""
+
+    distance: int
+    """From the cutoff, in bins."""
+
+    group: int
+    bin: int
+    change: int
+    tokens: int
+
+
+def _candidates(wanted: Sequence[Wanted]) -> list[_Candidate]:
+    """Those nearest to the cutoffs. Up from a cutoff are first the bins above it, then the lowest bins for the next
+    epoch; down from it the reverse."""
+    found = []
+    for number, each in enumerate(wanted):
+        count, most = len(each.group.bin), ceil(each.cap)
+        place, reach = each.whole_epochs * count + each.bins, min(WINDOW, count)
+        for distance in range(reach):
+            for rung, change in ((place + distance, 1), (place - 1 - distance, -1)):
+                tokens = int(each.group.tokens_in[rung % count])
+                if tokens and 0 <= rung < most * count:
+                    found.append(_Candidate(distance, number, rung % count, change, tokens))
+    found.sort(key=lambda each: (each.distance, each.group, -each.change))
+    return found[:MOST_CANDIDATES]
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """The misses of a draw, which are sums over its groups."""
+
+    rows: Floats
+    """Misses per token of each group, shape (F, G)."""
+
+    missed: Floats
+    """Misses of the start, shape (F,), in units."""
+
+    told: int
+    """The first so many are those of the targets and of the size."""
+
+    bounds: Floats
+    """Room of each floor and cap per token of each group, shape (bounds, G)."""
+
+    @classmethod
+    def of(cls, wanted: Sequence[Wanted], config: DrawConfig, drawn: Ints) -> "_Problem | None":
+        """None where the plan wants nothing."""
+        cells = [each.group.cell for each in wanted]
+        plan = np.array([each.tokens for each in wanted])
+        total = plan.sum()
+        if not total > 0:
+            return None
+        members = [of_target(cells, target) for target in config.wanted()]
+        rows = [(each - (each * plan).sum() / total) / (SHARE_UNIT * total) for each in members]
+        rows.append(np.ones(len(cells)) / (SIZE_UNIT * total))
+        told = len(rows)
+        for cell in dict.fromkeys(cells):
+            rows.append(np.array([float(each == cell) for each in cells]) / (CELL_UNIT * total))
+        limits = [each.coefficients - each.constant for each in bounds_on_shares(cells, config)]
+        bounds = np.stack(limits) if limits else np.zeros((0, len(cells)))
+        matrix = np.stack(rows)
+        return cls(matrix, (matrix * (drawn - plan)).sum(axis=1), told, bounds)
+
+    def is_good(self) -> bool:
+        return bool((np.abs(self.missed[: self.told]) <= GOOD_ENOUGH).all())
+
+
+class _Search:
+    """Changes candidates, one or two at a time, as long as the sum of the squared misses falls."""
+
+    def __init__(
+        self, problem: _Problem, candidates: Sequence[_Candidate], wanted: Sequence[Wanted], drawn: Ints
+    ) -> None:
+        self.group = np.array([each.group for each in candidates], dtype=np.int64)
+        self.change = np.array([each.change * each.tokens for each in candidates], dtype=np.float64)
+        self.told, self.missed = problem.told, problem.missed.copy()
+        self.rows = problem.rows[:, self.group]
+        self.bounds = problem.bounds[:, self.group]
+        self.slack = (problem.bounds * drawn).sum(axis=1)
+        self.room = np.array([each.cap * each.group.tokens for each in wanted]) - drawn
+        self.same = self.group[:, None] == self.group[None, :]
+        # Of a cell's misses only pairs of its own groups have products.
+        self.products = np.zeros(self.same.shape)
+        for row in self.rows:
+            mine = np.flatnonzero(row)
+            self.products[np.ix_(mine, mine)] += row[mine][:, None] * row[mine][None, :]
+
+    def run(self) -> list[int]:
+        """The candidates that change."""
+        changed: set[int] = set()
+        for _ in range(_MOST_STEPS):
+            step = self._best()
+            if (np.abs(self.missed[: self.told]) <= GOOD_ENOUGH).all() or not step:
+                break
+            for number in step:
+                self._apply(number)
+            changed ^= set(step)
+        return sorted(changed)
+
+    def _best(self) -> tuple[int, ...]:
+        """The one or two candidates whose change makes the sum of the squared misses least; none if none does."""
+        if not len(self.change):
+            return ()
+        effects = self.rows * self.change
+        alone = (effects * effects).sum(axis=0) + 2 * (effects * self.missed[:, None]).sum(axis=0)
+        pairs = 2 * self.products * (self.change[:, None] * self.change[None, :])
+        pairs += alone[:, None] + alone[None, :]
+        # the diagonal stands for one candidate alone
+        np.fill_diagonal(pairs, alone)
+        pairs[~self._allowed()] = np.inf
+        first, second = divmod(int(np.argmin(pairs)), len(alone))
+        if pairs[first, second] >= -_LEAST_GAIN:
+            return ()
+        return (first,) if first == second else (first, second)
+
+    def _allowed(self) -> npt.NDArray[np.bool_]:
+        """Which pairs keep the epochs of their groups, and the floors and caps."""
+        alone = self.room[self.group] >= self.change
+        both = self.change[:, None] + self.change[None, :]
+        np.fill_diagonal(both, self.change)
+        allowed = np.where(self.same, self.room[self.group][:, None] >= both, alone[:, None] & alone[None, :])
+        for row, slack in zip(self.bounds, self.slack):
+            effect = row * self.change
+            effects = effect[:, None] + effect[None, :]
+            np.fill_diagonal(effects, effect)
+            allowed &= slack + effects >= min(slack, 0.0)
+        return np.asarray(allowed)
+
+    def _apply(self, number: int) -> None:
+        change = self.change[number]
+        self.missed += self.rows[:, number] * change
+        self.slack += self.bounds[:, number] * change
+        self.room[self.group[number]] -= change
+        self.change[number] = -change
