@@ -28,8 +28,8 @@ SHARE_UNIT, SIZE_UNIT, CELL_UNIT = 0.002, 0.01, 0.1
 GOOD_ENOUGH = 0.25
 # Documents on each side of a group's cutoff, or rather bins of rank, that may change; and of all groups together.
 WINDOW, MOST_CANDIDATES = 16, 1024
-# Each step makes the miss smaller; the bound keeps the time small.
-_MOST_STEPS = 500
+# Pairs that are looked at, at most: about a second.
+_MOST_WORK = 10**8
 _LEAST_GAIN = 1e-9
 
 
@@ -149,63 +149,106 @@ class _Search:
         self, problem: _Problem, candidates: Sequence[_Candidate], wanted: Sequence[Wanted], drawn: Ints
     ) -> None:
         self.group = np.array([each.group for each in candidates], dtype=np.int64)
-        self.change = np.array([each.change * each.tokens for each in candidates], dtype=np.float64)
-        self.told, self.missed = problem.told, problem.missed.copy()
-        self.rows = problem.rows[:, self.group]
-        self.bounds = problem.bounds[:, self.group]
-        self.slack = (problem.bounds * drawn).sum(axis=1)
-        self.room = np.array([each.cap * each.group.tokens for each in wanted]) - drawn
+        self.tokens = np.array([each.tokens for each in candidates], dtype=np.float64)
+        self.told = problem.told
+        self.effects = problem.rows[:, self.group] * self.tokens
+        self.squares = (self.effects * self.effects).sum(axis=0)
+        self.limits = problem.bounds[:, self.group] * self.tokens
         self.same = self.group[:, None] == self.group[None, :]
-        # Of a cell's misses only pairs of its own groups have products.
+        # Of the misses of a cell only pairs of its own groups have products.
         self.products = np.zeros(self.same.shape)
-        for row in self.rows:
-            mine = np.flatnonzero(row)
-            self.products[np.ix_(mine, mine)] += row[mine][:, None] * row[mine][None, :]
+        for effect in self.effects:
+            mine = np.flatnonzero(effect)
+            self.products[np.ix_(mine, mine)] += 2 * effect[mine][:, None] * effect[mine][None, :]
+        room = np.array([each.cap * each.group.tokens for each in wanted]) - drawn
+        sign = np.array([each.change for each in candidates], dtype=np.float64)
+        self.now = _State(problem.missed, (problem.bounds * drawn).sum(axis=1), room, sign)
+        self.work = _MOST_WORK
 
     def run(self) -> list[int]:
         """The candidates that change."""
-        changed: set[int] = set()
-        for _ in range(_MOST_STEPS):
-            step = self._best()
-            if (np.abs(self.missed[: self.told]) <= GOOD_ENOUGH).all() or not step:
-                break
-            for number in step:
-                self._apply(number)
-            changed ^= set(step)
-        return sorted(changed)
+        start = self.now.sign
+        self._descend()
+        # Where no two changes help, three or more may: change one, whichever it is, and go on from there.
+        best, number, tried = self.now, 0, 0
+        while tried < len(start) and self.work > 0 and not self._is_done():
+            if self._are_allowed(number):
+                self._change(number)
+                self._descend(number)
+                if self.now.total < best.total - _LEAST_GAIN:
+                    best, tried = self.now, 0
+                self.now = best
+            number, tried = (number + 1) % len(start), tried + 1
+        return [int(each) for each in np.flatnonzero(self.now.sign != start)]
 
-    def _best(self) -> tuple[int, ...]:
-        """The one or two candidates whose change makes the sum of the squared misses least; none if none does."""
-        if not len(self.change):
-            return ()
-        effects = self.rows * self.change
-        alone = (effects * effects).sum(axis=0) + 2 * (effects * self.missed[:, None]).sum(axis=0)
-        pairs = 2 * self.products * (self.change[:, None] * self.change[None, :])
-        pairs += alone[:, None] + alone[None, :]
+    def _is_done(self) -> bool:
+        return bool((np.abs(self.now.missed[: self.told]) <= GOOD_ENOUGH).all())
+
+    def _descend(self, held: int | None = None) -> None:
+        while self.work > 0 and not self._is_done() and (step := self._best(held)):
+            for number in step:
+                self._change(number)
+
+    def _best(self, held: int | None) -> tuple[int, ...]:
+        """The one or two candidates, without `held`, whose change makes the sum of the squared misses least; none if
+        none lowers it."""
+        self.work -= len(self.tokens) ** 2
+        sign = self.now.sign
+        alone = self.squares + 2 * sign * (self.effects * self.now.missed[:, None]).sum(axis=0)
+        totals = self.products * (sign[:, None] * sign[None, :]) + alone[:, None] + alone[None, :]
         # the diagonal stands for one candidate alone
-        np.fill_diagonal(pairs, alone)
-        pairs[~self._allowed()] = np.inf
-        first, second = divmod(int(np.argmin(pairs)), len(alone))
-        if pairs[first, second] >= -_LEAST_GAIN:
+        np.fill_diagonal(totals, alone)
+        totals[~self._allowed()] = np.inf
+        if held is not None:
+            totals[held] = totals[:, held] = np.inf
+        first, second = divmod(int(np.argmin(totals)), len(alone))
+        if totals[first, second] >= -_LEAST_GAIN:
             return ()
         return (first,) if first == second else (first, second)
 
     def _allowed(self) -> npt.NDArray[np.bool_]:
-        """Which pairs keep the epochs of their groups, and the floors and caps."""
-        alone = self.room[self.group] >= self.change
-        both = self.change[:, None] + self.change[None, :]
-        np.fill_diagonal(both, self.change)
-        allowed = np.where(self.same, self.room[self.group][:, None] >= both, alone[:, None] & alone[None, :])
-        for row, slack in zip(self.bounds, self.slack):
-            effect = row * self.change
+        """Which pairs keep the epochs of their groups, and the floors and caps; shape (N, N)."""
+        change, room = self.tokens * self.now.sign, self.now.room[self.group]
+        both = change[:, None] + change[None, :]
+        np.fill_diagonal(both, change)
+        alone = room >= change
+        allowed = np.where(self.same, room[:, None] >= both, alone[:, None] & alone[None, :])
+        for limit, slack in zip(self.limits, self.now.slack):
+            effect = limit * self.now.sign
             effects = effect[:, None] + effect[None, :]
             np.fill_diagonal(effects, effect)
             allowed &= slack + effects >= min(slack, 0.0)
         return np.asarray(allowed)
 
-    def _apply(self, number: int) -> None:
-        change = self.change[number]
-        self.missed += self.rows[:, number] * change
-        self.slack += self.bounds[:, number] * change
-        self.room[self.group[number]] -= change
-        self.change[number] = -change
+    def _are_allowed(self, number: int) -> bool:
+        """Likewise of one candidate."""
+        sign, slack = self.now.sign[number], self.now.slack
+        is_within = self.now.room[self.group[number]] >= sign * self.tokens[number]
+        return bool(is_within and (slack + sign * self.limits[:, number] >= np.minimum(slack, 0.0)).all())
+
+    def _change(self, number: int) -> None:
+        now, sign = self.now, self.now.sign[number]
+        room, signs = now.room.copy(), now.sign.copy()
+        room[self.group[number]] -= sign * self.tokens[number]
+        signs[number] = -sign
+        missed = now.missed + sign * self.effects[:, number]
+        self.now = _State(missed, now.slack + sign * self.limits[:, number], room, signs)
+
+
+@dataclass(frozen=True)
+class _State:
+    missed: Floats
+    """In units, shape (F,)."""
+
+    slack: Floats
+    """Tokens that each floor or cap has left, shape (bounds,)."""
+
+    room: Floats
+    """Tokens that each group may have more, shape (G,)."""
+
+    sign: Floats
+    """Whether the next change of a candidate adds (1) or takes (-1) a repeat, shape (N,)."""
+
+    @property
+    def total(self) -> float:
+        return float((self.missed * self.missed).sum())
