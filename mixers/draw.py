@@ -1,9 +1,10 @@
-"""The draw: which documents a mixture trains on and how often, decided for each document from its rank alone.
+"""The draw: which documents a mixture trains on and how often, decided for each document from its group and rank.
 
 `plan_draw` makes a `MixturePlan` from what a pool has and the targets of a recipe: for each (source, language, domain,
 grade) group, a number of whole epochs for every document and one more for documents whose rank is below a cutoff. The
 grades of a group share its tokens in the proportions of their epochs. Cutoffs lie between bins of rank, so the plan
-predicts the draw to the token, and `check_drawn` compares the two. Rows are never repeated: a document's `repeats` is a
+predicts the draw to the token, and `check_drawn` compares the two. In a small pool a few documents near the cutoffs are
+fitted to the plan (`whole_documents.py`) and named by their ranks. Rows are never repeated: a document's `repeats` is a
 column, and a document that is not drawn has 0.
 """
 
@@ -85,6 +86,10 @@ class GroupPlan:
             repeats[(ranks >= least) & (ranks < above)] = times
         return repeats
 
+    def as_dict(self) -> dict[str, Any]:
+        """JSON for a manifest; without `others` where there are none."""
+        return {name: value for name, value in asdict(self).items() if name != "others" or value}
+
 
 @dataclass(frozen=True)
 class TargetPlan:
@@ -151,7 +156,7 @@ class MixturePlan:
     def as_dict(self) -> dict[str, Any]:
         """JSON for a manifest."""
         return {
-            "groups": [asdict(group) for group in self.groups],
+            "groups": [group.as_dict() for group in self.groups],
             "tokens": self.tokens,
             "binding": list(self.binding),
             "targets": {name: asdict(target) for name, target in sorted(self.targets.items())},

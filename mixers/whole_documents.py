@@ -4,7 +4,8 @@ A group of few documents misses its tokens by up to half a document, and the mis
 that are missed by points, and to a size that is a tenth off. Here documents near the cutoffs get one repeat more or
 less, one or two at a time, each time those that bring the mixture nearest to its plan: the shares of its targets, its
 size, and a little the tokens of each (source, language, domain). Where the rounding is good enough already, as in any
-large pool, nothing changes. Floors and caps hold as they did, and no group and no document passes its epochs.
+large pool, nothing changes. Floors and caps hold as they did, no group passes its epochs, and a document has those of
+its group, rounded up or down.
 
 All sums are made in a fixed order, so that the result does not depend on a linear algebra library.
 
@@ -13,7 +14,6 @@ Shapes: N candidates, F sums that are to be near their plan, G groups.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -88,17 +88,17 @@ class _Candidate:
 
 
 def _candidates(wanted: Sequence[Wanted]) -> list[_Candidate]:
-    """Those nearest to the cutoffs. Up from a cutoff are first the bins above it, then the lowest bins for the next
-    epoch; down from it the reverse."""
+    """Those nearest to the cutoffs: a repeat more above one, and less below it."""
     found = []
     for number, each in enumerate(wanted):
-        count, most = len(each.group.bin), ceil(each.cap)
-        place, reach = each.whole_epochs * count + each.bins, min(WINDOW, count)
-        for distance in range(reach):
-            for rung, change in ((place + distance, 1), (place - 1 - distance, -1)):
-                tokens = int(each.group.tokens_in[rung % count])
-                if tokens and 0 <= rung < most * count:
-                    found.append(_Candidate(distance, number, rung % count, change, tokens))
+        # where epochs are a whole number, so are the repeats of every document
+        if each.epochs == each.whole_epochs:
+            continue
+        for place in range(max(each.bins - WINDOW, 0), min(each.bins + WINDOW, len(each.group.bin))):
+            is_above = place >= each.bins
+            distance = place - each.bins if is_above else each.bins - 1 - place
+            if tokens := int(each.group.tokens_in[place]):
+                found.append(_Candidate(distance, number, place, 1 if is_above else -1, tokens))
     found.sort(key=lambda each: (each.distance, each.group, -each.change))
     return found[:MOST_CANDIDATES]
 
