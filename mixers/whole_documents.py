@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixers.constraints import bounds_on_shares, of_target
+from mixers.grades import Cell
 from mixers.supply import Floats, Ints, SupplyGroup
 from mixers.targets import DrawConfig
 
@@ -64,14 +65,44 @@ def fit_documents(wanted: Sequence[Wanted], config: DrawConfig) -> list[Ints]:
     """Repeats of each bin of each group, shape (bins,) each."""
     repeats = [each.repeats_in() for each in wanted]
     drawn = np.array([int((times * each.group.tokens_in).sum()) for times, each in zip(repeats, wanted)])
-    problem = _Problem.of(wanted, config, drawn)
-    if problem is None or problem.is_good():
+    plan = np.array([each.tokens for each in wanted])
+    if not plan.any():
+        return repeats
+    cells = [each.group.cell for each in wanted]
+    told = _told(cells, plan, config)
+    if _is_good((told * (drawn - plan)).sum(axis=1)):
         return repeats
     candidates = _candidates(wanted)
-    for number in _Search(problem, candidates, wanted, drawn).run():
+    rows = np.vstack([told, _of_cells(cells, plan)])
+    limits = [each.coefficients - each.constant for each in bounds_on_shares(cells, config)]
+    bounds = np.stack(limits) if limits else np.zeros((0, len(cells)))
+    room = np.array([each.cap * each.group.tokens for each in wanted]) - drawn
+    sign = np.array([each.change for each in candidates], dtype=np.float64)
+    start = _State((rows * (drawn - plan)).sum(axis=1), (bounds * drawn).sum(axis=1), room, sign)
+    for number in _Search(candidates, rows, len(told), bounds, start).run():
         each = candidates[number]
         repeats[each.group][each.bin] += each.change
     return repeats
+
+
+def _told(cells: Sequence[Cell], plan: Floats, config: DrawConfig) -> Floats:
+    """Misses of the targets and of the size per token of each group, in units; shape (targets + 1, G)."""
+    total = plan.sum()
+    members = [of_target(cells, target) for target in config.wanted()]
+    rows = [(each - (each * plan).sum() / total) / (SHARE_UNIT * total) for each in members]
+    return np.stack([*rows, np.ones(len(cells)) / (SIZE_UNIT * total)])
+
+
+def _of_cells(cells: Sequence[Cell], plan: Floats) -> Floats:
+    """Likewise of the tokens of each cell; shape (cells, G)."""
+    places = {cell: place for place, cell in enumerate(dict.fromkeys(cells))}
+    rows = np.zeros((len(places), len(cells)))
+    rows[[places[cell] for cell in cells], np.arange(len(cells))] = 1 / (CELL_UNIT * plan.sum())
+    return rows
+
+
+def _is_good(told: Floats) -> bool:
+    return bool((np.abs(told) <= GOOD_ENOUGH).all())
 
 
 @dataclass(frozen=True)
@@ -104,66 +135,44 @@ def _candidates(wanted: Sequence[Wanted]) -> list[_Candidate]:
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """The misses of a draw, which are sums over its groups."""
-
-    rows: Floats
-    """Misses per token of each group, shape (F, G)."""
-
+class _State:
     missed: Floats
-    """Misses of the start, shape (F,), in units."""
+    """In units, shape (F,)."""
 
-    told: int
-    """The first so many are those of the targets and of the size."""
+    slack: Floats
+    """Tokens that each floor or cap has left, shape (bounds,)."""
 
-    bounds: Floats
-    """Room of each floor and cap per token of each group, shape (bounds, G)."""
+    room: Floats
+    """Tokens that each group may have more, shape (G,)."""
 
-    @classmethod
-    def of(cls, wanted: Sequence[Wanted], config: DrawConfig, drawn: Ints) -> "_Problem | None":
-        """None where the plan wants nothing."""
-        cells = [each.group.cell for each in wanted]
-        plan = np.array([each.tokens for each in wanted])
-        total = plan.sum()
-        if not total > 0:
-            return None
-        members = [of_target(cells, target) for target in config.wanted()]
-        rows = [(each - (each * plan).sum() / total) / (SHARE_UNIT * total) for each in members]
-        rows.append(np.ones(len(cells)) / (SIZE_UNIT * total))
-        told = len(rows)
-        for cell in dict.fromkeys(cells):
-            rows.append(np.array([float(each == cell) for each in cells]) / (CELL_UNIT * total))
-        limits = [each.coefficients - each.constant for each in bounds_on_shares(cells, config)]
-        bounds = np.stack(limits) if limits else np.zeros((0, len(cells)))
-        matrix = np.stack(rows)
-        return cls(matrix, (matrix * (drawn - plan)).sum(axis=1), told, bounds)
+    sign: Floats
+    """Whether the next change of a candidate adds (1) or takes (-1) a repeat, shape (N,)."""
 
-    def is_good(self) -> bool:
-        return bool((np.abs(self.missed[: self.told]) <= GOOD_ENOUGH).all())
+    @property
+    def total(self) -> float:
+        return float((self.missed * self.missed).sum())
 
 
 class _Search:
     """Changes candidates, one or two at a time, as long as the sum of the squared misses falls."""
 
     def __init__(
-        self, problem: _Problem, candidates: Sequence[_Candidate], wanted: Sequence[Wanted], drawn: Ints
+        self, candidates: Sequence[_Candidate], rows: Floats, told: int, bounds: Floats, start: _State
     ) -> None:
+        """`rows`: misses per token of each group, shape (F, G), the first `told` those of the targets and of the size;
+        `bounds`: tokens that each floor or cap has left, per token of each group, shape (bounds, G)."""
         self.group = np.array([each.group for each in candidates], dtype=np.int64)
         self.tokens = np.array([each.tokens for each in candidates], dtype=np.float64)
-        self.told = problem.told
-        self.effects = problem.rows[:, self.group] * self.tokens
+        self.told, self.now, self.work = told, start, _MOST_WORK
+        self.effects = rows[:, self.group] * self.tokens
         self.squares = (self.effects * self.effects).sum(axis=0)
-        self.limits = problem.bounds[:, self.group] * self.tokens
+        self.limits = bounds[:, self.group] * self.tokens
         self.same = self.group[:, None] == self.group[None, :]
         # Of the misses of a cell only pairs of its own groups have products.
         self.products = np.zeros(self.same.shape)
         for effect in self.effects:
             mine = np.flatnonzero(effect)
             self.products[np.ix_(mine, mine)] += 2 * effect[mine][:, None] * effect[mine][None, :]
-        room = np.array([each.cap * each.group.tokens for each in wanted]) - drawn
-        sign = np.array([each.change for each in candidates], dtype=np.float64)
-        self.now = _State(problem.missed, (problem.bounds * drawn).sum(axis=1), room, sign)
-        self.work = _MOST_WORK
 
     def run(self) -> list[int]:
         """The candidates that change."""
@@ -182,7 +191,7 @@ class _Search:
         return [int(each) for each in np.flatnonzero(self.now.sign != start)]
 
     def _is_done(self) -> bool:
-        return bool((np.abs(self.now.missed[: self.told]) <= GOOD_ENOUGH).all())
+        return _is_good(self.now.missed[: self.told])
 
     def _descend(self, held: int | None = None) -> None:
         while self.work > 0 and not self._is_done() and (step := self._best(held)):
@@ -192,6 +201,8 @@ class _Search:
     def _best(self, held: int | None) -> tuple[int, ...]:
         """The one or two candidates, without `held`, whose change makes the sum of the squared misses least; none if
         none lowers it."""
+        if not len(self.tokens):
+            return ()
         self.work -= len(self.tokens) ** 2
         sign = self.now.sign
         alone = self.squares + 2 * sign * (self.effects * self.now.missed[:, None]).sum(axis=0)
@@ -233,22 +244,3 @@ class _Search:
         signs[number] = -sign
         missed = now.missed + sign * self.effects[:, number]
         self.now = _State(missed, now.slack + sign * self.limits[:, number], room, signs)
-
-
-@dataclass(frozen=True)
-class _State:
-    missed: Floats
-    """In units, shape (F,)."""
-
-    slack: Floats
-    """Tokens that each floor or cap has left, shape (bounds,)."""
-
-    room: Floats
-    """Tokens that each group may have more, shape (G,)."""
-
-    sign: Floats
-    """Whether the next change of a candidate adds (1) or takes (-1) a repeat, shape (N,)."""
-
-    @property
-    def total(self) -> float:
-        return float((self.missed * self.missed).sum())

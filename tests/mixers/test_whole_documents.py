@@ -1,4 +1,4 @@
-"""Small pools: whole documents are fitted to the plan, no document or group passes its epochs, order changes nothing."""
+"""Small pools: whole documents are fitted to the plan, epochs and bounds hold, order changes nothing."""
 
 from math import ceil
 from unittest.mock import patch
