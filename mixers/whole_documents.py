@@ -28,7 +28,7 @@ SHARE_UNIT, SIZE_UNIT, CELL_UNIT = 0.002, 0.01, 0.1
 # What misses no more than this, in these units, is left as it is.
 GOOD_ENOUGH = 0.25
 # Documents on each side of a group's cutoff, or rather bins of rank, that may change; and of all groups together.
-WINDOW, MOST_CANDIDATES = 16, 1024
+WINDOW, MOST_CANDIDATES = 8, 1024
 # Pairs that are looked at, at most: about a second.
 _MOST_WORK = 10**8
 _LEAST_GAIN = 1e-9
@@ -69,11 +69,11 @@ def fit_documents(wanted: Sequence[Wanted], config: DrawConfig) -> list[Ints]:
     if not plan.any():
         return repeats
     cells = [each.group.cell for each in wanted]
-    told = _told(cells, plan, config)
+    told = rows_told(cells, plan, config)
     if _is_good((told * (drawn - plan)).sum(axis=1)):
         return repeats
     candidates = _candidates(wanted)
-    rows = np.vstack([told, _of_cells(cells, plan)])
+    rows = np.vstack([told, rows_of_cells(cells, plan)])
     limits = [each.coefficients - each.constant for each in bounds_on_shares(cells, config)]
     bounds = np.stack(limits) if limits else np.zeros((0, len(cells)))
     room = np.array([each.cap * each.group.tokens for each in wanted]) - drawn
@@ -85,7 +85,7 @@ def fit_documents(wanted: Sequence[Wanted], config: DrawConfig) -> list[Ints]:
     return repeats
 
 
-def _told(cells: Sequence[Cell], plan: Floats, config: DrawConfig) -> Floats:
+def rows_told(cells: Sequence[Cell], plan: Floats, config: DrawConfig) -> Floats:
     """Misses of the targets and of the size per token of each group, in units; shape (targets + 1, G)."""
     total = plan.sum()
     members = [of_target(cells, target) for target in config.wanted()]
@@ -93,7 +93,7 @@ def _told(cells: Sequence[Cell], plan: Floats, config: DrawConfig) -> Floats:
     return np.stack([*rows, np.ones(len(cells)) / (SIZE_UNIT * total)])
 
 
-def _of_cells(cells: Sequence[Cell], plan: Floats) -> Floats:
+def rows_of_cells(cells: Sequence[Cell], plan: Floats) -> Floats:
     """Likewise of the tokens of each cell; shape (cells, G)."""
     places = {cell: place for place, cell in enumerate(dict.fromkeys(cells))}
     rows = np.zeros((len(places), len(cells)))
