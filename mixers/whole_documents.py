@@ -31,6 +31,7 @@ GOOD_ENOUGH = 0.25
 WINDOW, MOST_CANDIDATES = 8, 1024
 # Pairs that are looked at, at most: about a second.
 _MOST_WORK = 10**8
+# A smaller gain, in parts of the sum, may be rounding: two changes could undo each other for ever.
 _LEAST_GAIN = 1e-9
 
 
@@ -66,43 +67,48 @@ def fit_documents(wanted: Sequence[Wanted], config: DrawConfig) -> list[Ints]:
     repeats = [each.repeats_in() for each in wanted]
     drawn = np.array([int((times * each.group.tokens_in).sum()) for times, each in zip(repeats, wanted)])
     plan = np.array([each.tokens for each in wanted])
-    if not plan.any():
+    cells, total = [each.group.cell for each in wanted], float(plan.sum())
+    if not total > 0:
         return repeats
-    cells = [each.group.cell for each in wanted]
-    told = rows_told(cells, plan, config)
-    if _is_good((told * (drawn - plan)).sum(axis=1)):
+    shares = rows_of_shares(cells, plan, config)
+    size = float(drawn.sum()) / total
+    if size and _is_good((shares * (drawn - plan)).sum(axis=1) / size, size):
         return repeats
-    candidates = _candidates(wanted)
-    rows = np.vstack([told, rows_of_cells(cells, plan)])
+    candidates, others = _candidates(wanted), rows_of_cells(cells, plan)
     limits = [each.coefficients - each.constant for each in bounds_on_shares(cells, config)]
     bounds = np.stack(limits) if limits else np.zeros((0, len(cells)))
-    room = np.array([each.cap * each.group.tokens for each in wanted]) - drawn
-    sign = np.array([each.change for each in candidates], dtype=np.float64)
-    start = _State((rows * (drawn - plan)).sum(axis=1), (bounds * drawn).sum(axis=1), room, sign)
-    for number in _Search(candidates, rows, len(told), bounds, start).run():
+    start = _State(
+        size, *((rows * (drawn - plan)).sum(axis=1) for rows in (shares, others)), (bounds * drawn).sum(axis=1),
+        np.array([each.cap * each.group.tokens for each in wanted]) - drawn,
+        np.array([each.change for each in candidates], dtype=np.float64),
+    )  # fmt: skip
+    for number in _Search(candidates, total, shares, others, bounds, start).run():
         each = candidates[number]
         repeats[each.group][each.bin] += each.change
     return repeats
 
 
-def rows_told(cells: Sequence[Cell], plan: Floats, config: DrawConfig) -> Floats:
-    """Misses of the targets and of the size per token of each group, in units; shape (targets + 1, G)."""
+def rows_of_shares(cells: Sequence[Cell], plan: Floats, config: DrawConfig) -> Floats:
+    """Misses of the targets per token of each group, in units, in a mixture of the size that is planned; shape
+    (targets, G). The misses of one of another size are those over its size, in parts of the plan."""
     total = plan.sum()
     members = [of_target(cells, target) for target in config.wanted()]
     rows = [(each - (each * plan).sum() / total) / (SHARE_UNIT * total) for each in members]
-    return np.stack([*rows, np.ones(len(cells)) / (SIZE_UNIT * total)])
+    return np.stack(rows) if rows else np.zeros((0, len(cells)))
 
 
 def rows_of_cells(cells: Sequence[Cell], plan: Floats) -> Floats:
-    """Likewise of the tokens of each cell; shape (cells, G)."""
-    places = {cell: place for place, cell in enumerate(dict.fromkeys(cells))}
-    rows = np.zeros((len(places), len(cells)))
+    """Likewise of the size, and of the tokens of each cell; shape (1 + cells, G)."""
+    places = {cell: place for place, cell in enumerate(dict.fromkeys(cells), 1)}
+    rows = np.zeros((1 + len(places), len(cells)))
+    rows[0] = 1 / (SIZE_UNIT * plan.sum())
     rows[[places[cell] for cell in cells], np.arange(len(cells))] = 1 / (CELL_UNIT * plan.sum())
     return rows
 
 
-def _is_good(told: Floats) -> bool:
-    return bool((np.abs(told) <= GOOD_ENOUGH).all())
+def _is_good(shares: Floats, size: float) -> bool:
+    """`shares`: misses of the targets, in units; `size`: in parts of the one that is planned."""
+    return bool((np.abs(shares) <= GOOD_ENOUGH).all() and abs(size - 1) <= GOOD_ENOUGH * SIZE_UNIT)
 
 
 @dataclass(frozen=True)
@@ -136,8 +142,14 @@ def _candidates(wanted: Sequence[Wanted]) -> list[_Candidate]:
 
 @dataclass(frozen=True)
 class _State:
-    missed: Floats
-    """In units, shape (F,)."""
+    size: float
+    """In parts of the one that is planned."""
+
+    shares: Floats
+    """Misses of the targets times `size`, in units, shape (targets,)."""
+
+    others: Floats
+    """Misses of the size and of the cells, in units, shape (1 + cells,)."""
 
     slack: Floats
     """Tokens that each floor or cap has left, shape (bounds,)."""
@@ -150,29 +162,37 @@ class _State:
 
     @property
     def total(self) -> float:
-        return float((self.missed * self.missed).sum())
+        """The sum of the squared misses."""
+        if self.size <= 0:
+            return np.inf
+        return float((self.shares * self.shares).sum() / self.size**2 + (self.others * self.others).sum())
+
+    @property
+    def is_good(self) -> bool:
+        return self.size > 0 and _is_good(self.shares / self.size, self.size)
 
 
 class _Search:
     """Changes candidates, one or two at a time, as long as the sum of the squared misses falls."""
 
     def __init__(
-        self, candidates: Sequence[_Candidate], rows: Floats, told: int, bounds: Floats, start: _State
+        self,
+        candidates: Sequence[_Candidate],
+        planned: float,
+        shares: Floats,
+        others: Floats,
+        bounds: Floats,
+        start: _State,
     ) -> None:
-        """`rows`: misses per token of each group, shape (F, G), the first `told` those of the targets and of the size;
-        `bounds`: tokens that each floor or cap has left, per token of each group, shape (bounds, G)."""
+        """`planned`: the size in tokens. Per token of each group: `shares` and `others`, misses as in a `_State`;
+        `bounds`, tokens that each floor or cap has left. Shapes (..., G)."""
         self.group = np.array([each.group for each in candidates], dtype=np.int64)
         self.tokens = np.array([each.tokens for each in candidates], dtype=np.float64)
-        self.told, self.now, self.work = told, start, _MOST_WORK
-        self.effects = rows[:, self.group] * self.tokens
-        self.squares = (self.effects * self.effects).sum(axis=0)
-        self.limits = bounds[:, self.group] * self.tokens
+        self.sizes = self.tokens / planned
+        self.shares, self.others, self.limits = (rows[:, self.group] * self.tokens for rows in (shares, others, bounds))
+        self.products_of_shares, self.products_of_others = _products(self.shares), _products(self.others)
         self.same = self.group[:, None] == self.group[None, :]
-        # Of the misses of a cell only pairs of its own groups have products.
-        self.products = np.zeros(self.same.shape)
-        for effect in self.effects:
-            mine = np.flatnonzero(effect)
-            self.products[np.ix_(mine, mine)] += 2 * effect[mine][:, None] * effect[mine][None, :]
+        self.now, self.work = start, _MOST_WORK
 
     def run(self) -> list[int]:
         """The candidates that change."""
@@ -180,21 +200,18 @@ class _Search:
         self._descend()
         # Where no two changes help, three or more may: change one, whichever it is, and go on from there.
         best, number, tried = self.now, 0, 0
-        while tried < len(start) and self.work > 0 and not self._is_done():
-            if self._are_allowed(number):
+        while tried < len(start) and self.work > 0 and not self.now.is_good:
+            if self._is_allowed(number):
                 self._change(number)
                 self._descend(number)
-                if self.now.total < best.total - _LEAST_GAIN:
+                if self.now.total < best.total * (1 - _LEAST_GAIN):
                     best, tried = self.now, 0
                 self.now = best
             number, tried = (number + 1) % len(start), tried + 1
         return [int(each) for each in np.flatnonzero(self.now.sign != start)]
 
-    def _is_done(self) -> bool:
-        return _is_good(self.now.missed[: self.told])
-
     def _descend(self, held: int | None = None) -> None:
-        while self.work > 0 and not self._is_done() and (step := self._best(held)):
+        while self.work > 0 and not self.now.is_good and (step := self._best(held)):
             for number in step:
                 self._change(number)
 
@@ -204,34 +221,29 @@ class _Search:
         if not len(self.tokens):
             return ()
         self.work -= len(self.tokens) ** 2
-        sign = self.now.sign
-        alone = self.squares + 2 * sign * (self.effects * self.now.missed[:, None]).sum(axis=0)
-        totals = self.products * (sign[:, None] * sign[None, :]) + alone[:, None] + alone[None, :]
-        # the diagonal stands for one candidate alone
-        np.fill_diagonal(totals, alone)
-        totals[~self._allowed()] = np.inf
+        now, signs = self.now, self.now.sign[:, None] * self.now.sign[None, :]
+        sizes = now.size + _sums(self.sizes * now.sign)
+        totals = _squares(now.shares, self.shares * now.sign, self.products_of_shares * signs)
+        totals /= np.where(sizes > 0, sizes, np.nan) ** 2
+        totals += _squares(now.others, self.others * now.sign, self.products_of_others * signs)
+        totals[~self._are_allowed() | (sizes <= 0)] = np.inf
         if held is not None:
             totals[held] = totals[:, held] = np.inf
-        first, second = divmod(int(np.argmin(totals)), len(alone))
-        if totals[first, second] >= -_LEAST_GAIN:
+        first, second = divmod(int(np.argmin(totals)), len(totals))
+        if totals[first, second] >= now.total * (1 - _LEAST_GAIN):
             return ()
         return (first,) if first == second else (first, second)
 
-    def _allowed(self) -> npt.NDArray[np.bool_]:
+    def _are_allowed(self) -> npt.NDArray[np.bool_]:
         """Which pairs keep the epochs of their groups, and the floors and caps; shape (N, N)."""
         change, room = self.tokens * self.now.sign, self.now.room[self.group]
-        both = change[:, None] + change[None, :]
-        np.fill_diagonal(both, change)
         alone = room >= change
-        allowed = np.where(self.same, room[:, None] >= both, alone[:, None] & alone[None, :])
+        allowed = np.where(self.same, room[:, None] >= _sums(change), alone[:, None] & alone[None, :])
         for limit, slack in zip(self.limits, self.now.slack):
-            effect = limit * self.now.sign
-            effects = effect[:, None] + effect[None, :]
-            np.fill_diagonal(effects, effect)
-            allowed &= slack + effects >= min(slack, 0.0)
+            allowed &= slack + _sums(limit * self.now.sign) >= min(slack, 0.0)
         return np.asarray(allowed)
 
-    def _are_allowed(self, number: int) -> bool:
+    def _is_allowed(self, number: int) -> bool:
         """Likewise of one candidate."""
         sign, slack = self.now.sign[number], self.now.slack
         is_within = self.now.room[self.group[number]] >= sign * self.tokens[number]
@@ -242,5 +254,31 @@ class _Search:
         room, signs = now.room.copy(), now.sign.copy()
         room[self.group[number]] -= sign * self.tokens[number]
         signs[number] = -sign
-        missed = now.missed + sign * self.effects[:, number]
-        self.now = _State(missed, now.slack + sign * self.limits[:, number], room, signs)
+        self.now = _State(
+            now.size + sign * self.sizes[number], now.shares + sign * self.shares[:, number],
+            now.others + sign * self.others[:, number], now.slack + sign * self.limits[:, number], room, signs,
+        )  # fmt: skip
+
+
+def _sums(changes: Floats) -> Floats:
+    """Of each pair of candidates; on the diagonal of one alone. Shape (N, N)."""
+    found = changes[:, None] + changes[None, :]
+    np.fill_diagonal(found, changes)
+    return found
+
+
+def _products(effects: Floats) -> Floats:
+    """Twice the products of each pair of candidates, summed over the rows; shape (N, N)."""
+    products = np.zeros((effects.shape[1], effects.shape[1]))
+    for effect in effects:
+        # of the row of a cell only pairs of its own groups have products
+        mine = np.flatnonzero(effect)
+        products[np.ix_(mine, mine)] += 2 * effect[mine][:, None] * effect[mine][None, :]
+    return products
+
+
+def _squares(missed: Floats, effects: Floats, products: Floats) -> Floats:
+    """The sum of the squared misses after each pair's change; on the diagonal after one alone. Shape (N, N)."""
+    alone = (effects * effects).sum(axis=0) + 2 * (effects * missed[:, None]).sum(axis=0)
+    np.fill_diagonal(products, 0.0)
+    return (missed * missed).sum() + _sums(alone) + products

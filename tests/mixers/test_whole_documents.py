@@ -24,7 +24,7 @@ from mixers.whole_documents import (
     Wanted,
     fit_documents,
     rows_of_cells,
-    rows_told,
+    rows_of_shares,
 )
 
 BY_AXIS = {"IQ": 0.4, "EQ": 0.4, "general": 0.2}
@@ -98,19 +98,18 @@ def misses(plan: MixturePlan) -> tuple[list[float], float]:
 
 def miss(plan: MixturePlan, config: DrawConfig) -> tuple[float, float]:
     """The sum of the squared misses that is made less, and the largest miss of a target or the size, in units."""
-    wanted, drawn = ({id(group): number for group, number in zip(plan.groups, numbers)} for numbers in (
-        [group.epochs * group.tokens for group in plan.groups], [group.drawn_tokens for group in plan.groups],
-    ))  # fmt: skip
-    size = sum(wanted.values())
-    off = {key: drawn[key] - wanted[key] for key in wanted}
-    told = [sum(off.values()) / size / SIZE_UNIT]
+    size, drawn = sum(group.epochs * group.tokens for group in plan.groups), plan.tokens
+    if not drawn:
+        return np.inf, np.inf
+    told = [(drawn / size - 1) / SIZE_UNIT]
     for target in config.wanted():
-        mine = [id(group) for group in plan.groups if target.counts(group.language, group.domain)]
-        share = sum(wanted[key] for key in mine) / size
-        told.append((sum(off[key] for key in mine) - share * sum(off.values())) / size / SHARE_UNIT)
+        mine = [group for group in plan.groups if target.counts(group.language, group.domain)]
+        planned = sum(group.epochs * group.tokens for group in mine) / size
+        told.append((sum(group.drawn_tokens for group in mine) / drawn - planned) / SHARE_UNIT)
     by_cell: dict[object, float] = {}
     for group in plan.groups:
-        by_cell[group.cell] = by_cell.get(group.cell, 0.0) + off[id(group)] / size / CELL_UNIT
+        off = (group.drawn_tokens - group.epochs * group.tokens) / size / CELL_UNIT
+        by_cell[group.cell] = by_cell.get(group.cell, 0.0) + off
     return sum(each**2 for each in [*told, *by_cell.values()]), max(abs(each) for each in told)
 
 
@@ -203,9 +202,10 @@ def best_by_hand(wanted: list[Wanted], config: DrawConfig) -> float:
         drawn[:, number] += one * wanted[number].group.tokens_in[place]
     most = [each.cap * each.group.tokens for each in wanted]
     cells, plan = [each.group.cell for each in wanted], np.array([each.tokens for each in wanted])
-    rows = np.vstack([rows_told(cells, plan, config), rows_of_cells(cells, plan)])
-    totals = (((drawn - plan) @ rows.T) ** 2).sum(axis=1)
-    return float(totals[(drawn <= most).all(axis=1)].min())
+    drawn = drawn[(drawn <= most).all(axis=1) & (drawn.sum(axis=1) > 0)]
+    off, sizes = drawn - plan, drawn.sum(axis=1) / plan.sum()
+    totals = ((off @ rows_of_shares(cells, plan, config).T) ** 2).sum(axis=1) / sizes**2
+    return float((totals + ((off @ rows_of_cells(cells, plan).T) ** 2).sum(axis=1)).min())
 
 
 def test_of_a_handful_of_documents_nearly_always_the_best_are_drawn() -> None:
