@@ -31,7 +31,7 @@ GOOD_ENOUGH = 0.25
 WINDOW, MOST_CANDIDATES = 8, 1024
 # Pairs that are looked at, at most: about a second.
 _MOST_WORK = 10**8
-# A smaller gain, in parts of the sum, may be rounding: two changes could undo each other for ever.
+# In parts of the sum of the squared misses.
 _LEAST_GAIN = 1e-9
 
 
@@ -204,7 +204,7 @@ class _Search:
             if self._is_allowed(number):
                 self._change(number)
                 self._descend(number)
-                if self.now.total < best.total * (1 - _LEAST_GAIN):
+                if self._is_less(best):
                     best, tried = self.now, 0
                 self.now = best
             number, tried = (number + 1) % len(start), tried + 1
@@ -212,8 +212,12 @@ class _Search:
 
     def _descend(self, held: int | None = None) -> None:
         while self.work > 0 and not self.now.is_good and (step := self._best(held)):
+            before = self.now
             for number in step:
                 self._change(number)
+            if not self._is_less(before):  # sums over pairs are rounded; two changes could undo each other for ever
+                self.now = before
+                break
 
     def _best(self, held: int | None) -> tuple[int, ...]:
         """The one or two candidates, without `held`, whose change makes the sum of the squared misses least; none if
@@ -230,9 +234,12 @@ class _Search:
         if held is not None:
             totals[held] = totals[:, held] = np.inf
         first, second = divmod(int(np.argmin(totals)), len(totals))
-        if totals[first, second] >= now.total * (1 - _LEAST_GAIN):
+        if totals[first, second] >= now.total:
             return ()
         return (first,) if first == second else (first, second)
+
+    def _is_less(self, than: _State) -> bool:
+        return self.now.total < than.total * (1 - _LEAST_GAIN)
 
     def _are_allowed(self) -> npt.NDArray[np.bool_]:
         """Which pairs keep the epochs of their groups, and the floors and caps; shape (N, N)."""
