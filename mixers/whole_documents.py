@@ -77,8 +77,9 @@ def fit_documents(wanted: Sequence[Wanted], config: DrawConfig) -> list[Ints]:
     candidates, others = _candidates(wanted), rows_of_cells(cells, plan)
     limits = [each.coefficients - each.constant for each in bounds_on_shares(cells, config)]
     bounds = np.stack(limits) if limits else np.zeros((0, len(cells)))
+    off = drawn - plan
     start = _State(
-        size, *((rows * (drawn - plan)).sum(axis=1) for rows in (shares, others)), (bounds * drawn).sum(axis=1),
+        size, (shares * off).sum(axis=1), (others * off).sum(axis=1), (bounds * drawn).sum(axis=1),
         np.array([each.cap * each.group.tokens for each in wanted]) - drawn,
         np.array([each.change for each in candidates], dtype=np.float64),
     )  # fmt: skip
@@ -288,4 +289,4 @@ def _squares(missed: Floats, effects: Floats, products: Floats) -> Floats:
     """The sum of the squared misses after each pair's change; on the diagonal after one alone. Shape (N, N)."""
     alone = (effects * effects).sum(axis=0) + 2 * (effects * missed[:, None]).sum(axis=0)
     np.fill_diagonal(products, 0.0)
-    return (missed * missed).sum() + _sums(alone) + products
+    return np.asarray(float((missed * missed).sum()) + _sums(alone) + products)
