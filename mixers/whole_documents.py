@@ -31,6 +31,8 @@ GOOD_ENOUGH = 0.25
 WINDOW, MOST_CANDIDATES = 8, 1024
 # Pairs that are looked at, at most: about a second.
 _MOST_WORK = 10**8
+# What a step costs beside its pairs, in pairs.
+_WORK_OF_A_STEP = 30_000
 # In parts of the sum of the squared misses.
 _LEAST_GAIN = 1e-9
 
@@ -225,7 +227,7 @@ class _Search:
         none lowers it."""
         if not len(self.tokens):
             return ()
-        self.work -= len(self.tokens) ** 2
+        self.work -= len(self.tokens) ** 2 + _WORK_OF_A_STEP
         now, signs = self.now, self.now.sign[:, None] * self.now.sign[None, :]
         sizes = now.size + _sums(self.sizes * now.sign)
         totals = _squares(now.shares, self.shares * now.sign, self.products_of_shares * signs)
