@@ -49,7 +49,7 @@ class Pool:
 
     def of_target(self, target: Target) -> Floats:
         """1 for groups that a target counts, else 0; shape (groups,)."""
-        return np.array([float(target.counts(language, domain)) for _, language, domain in self.cells])
+        return of_target(self.cells, target)
 
 
 def constraints_of(pool: Pool, config: DrawConfig) -> list[Constraint]:
@@ -63,6 +63,12 @@ def constraints_of(pool: Pool, config: DrawConfig) -> list[Constraint]:
         graded = "" if abs(most - cap * tokens) <= TIGHT * max(most, 1.0) else f" by its grades, at most {int(most):,}"
         name = f"max_epochs {cap:g} of {cell_name((source, language, domain))} ({int(tokens):,} tokens{graded})"
         found.append(Constraint(name, -unit, 0.0, -most, "epochs"))
+    return found + bounds_on_shares(pool.cells, config)
+
+
+def bounds_on_shares(cells: Sequence[Cell], config: DrawConfig) -> list[Constraint]:
+    """The floors and caps of a recipe."""
+    found = []
     for option, shares, members_of, sign in (
         ("min_source_share", config.min_source_share, _of_source, 1),
         ("max_source_share", config.max_source_share, _of_source, -1),
@@ -72,10 +78,15 @@ def constraints_of(pool: Pool, config: DrawConfig) -> list[Constraint]:
         ("max_share", config.max_share, _of_domain, -1),
     ):
         for key, share in sorted(shares.items()):
-            members = members_of(pool.cells, key)
+            members = members_of(cells, key)
             name = f"{option} {key} = {share:g}{_note_if_empty(members) if sign > 0 else ''}"
             found.append(Constraint(name, sign * members, sign * share, kind="floor" if sign > 0 else "cap"))
     return found
+
+
+def of_target(cells: Sequence[Cell], target: Target) -> Floats:
+    """1 for groups that a target counts, else 0; shape (groups,)."""
+    return np.array([float(target.counts(language, domain)) for _, language, domain in cells])
 
 
 def held(targets: Sequence[Target], aimed: Floats, attained: Floats) -> list[Constraint]:

@@ -1,9 +1,10 @@
-"""The draw: which documents a mixture trains on and how often, decided for each document from its rank alone.
+"""The draw: which documents a mixture trains on and how often, decided for each document from its group and rank.
 
 `plan_draw` makes a `MixturePlan` from what a pool has and the targets of a recipe: for each (source, language, domain,
 grade) group, a number of whole epochs for every document and one more for documents whose rank is below a cutoff. The
 grades of a group share its tokens in the proportions of their epochs. Cutoffs lie between bins of rank, so the plan
-predicts the draw to the token, and `check_drawn` compares the two. Rows are never repeated: a document's `repeats` is a
+predicts the draw to the token, and `check_drawn` compares the two. In a small pool a few documents near the cutoffs are
+fitted to the plan (`whole_documents.py`) and named by their ranks. Rows are never repeated: a document's `repeats` is a
 column, and a document that is not drawn has 0.
 """
 
@@ -22,6 +23,7 @@ from mixers.constraints import cell_name
 from mixers.grades import UNGRADED, Cell, Grading
 from mixers.supply import Floats, Ints, SupplyGroup, cell_codes, upper_edge
 from mixers.targets import DrawConfig
+from mixers.whole_documents import Wanted, fit_documents
 
 # More than there are grades.
 _GRADES = 2**20
@@ -63,7 +65,11 @@ class GroupPlan:
     """Their tokens, counted once."""
 
     drawn_tokens: int
-    """Tokens with repeats: `epochs` * `tokens`, to within the tokens of one bin of rank."""
+    """Tokens with repeats: near `epochs` * `tokens`."""
+
+    others: tuple[tuple[float, float, int], ...] = ()
+    """Documents whose repeats the cutoff does not give: (least rank, rank that is above them, repeats). In small pools,
+    where they bring the mixture nearer to its targets and size."""
 
     @property
     def cell(self) -> Cell:
@@ -72,6 +78,17 @@ class GroupPlan:
     @property
     def name(self) -> str:
         return group_name(self.cell, self.grade)
+
+    def repeats(self, ranks: Floats) -> npt.NDArray[np.int32]:
+        """How often an epoch has each of its documents, shape (documents,)."""
+        repeats = (self.whole_epochs + (ranks < self.rank_cutoff)).astype(np.int32)
+        for least, above, times in self.others:
+            repeats[(ranks >= least) & (ranks < above)] = times
+        return repeats
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON for a manifest; without `others` where there are none."""
+        return {name: value for name, value in asdict(self).items() if name != "others" or value}
 
 
 @dataclass(frozen=True)
@@ -133,13 +150,13 @@ class MixturePlan:
             place, grade = (code + 1) // _GRADES, (code + 1) % _GRADES - 1
             if group := found.get((names[place], grade)):
                 mine = codes == code
-                repeats[mine] = group.whole_epochs + (ranks[mine] < group.rank_cutoff)
+                repeats[mine] = group.repeats(ranks[mine])
         return repeats
 
     def as_dict(self) -> dict[str, Any]:
         """JSON for a manifest."""
         return {
-            "groups": [asdict(group) for group in self.groups],
+            "groups": [group.as_dict() for group in self.groups],
             "tokens": self.tokens,
             "binding": list(self.binding),
             "targets": {name: asdict(target) for name, target in sorted(self.targets.items())},
@@ -165,13 +182,16 @@ def plan_draw(groups: tuple[SupplyGroup, ...], config: DrawConfig, grading: Grad
     ]
     capacity = [sum(cap * each.tokens for cap, each in zip(mine, graded[cell])) for mine, cell in zip(caps, cells)]
     solved = solve_mixture(cells, [sum(each.tokens for each in graded[cell]) for cell in cells], config, capacity)
-    plans = []
+    wanted = []
     for place, cell in enumerate(cells):
         part = solved.drawn[place] / capacity[place] if capacity[place] else 0.0
         rounding = _rounding(solved.in_binding_floor, solved.in_binding_cap, place)
         for group, cap in zip(graded[cell], caps[place]):
             epochs = cap if part >= 1 else float(f"{part * cap:.7g}")
-            plans.append(_plan_group(group, epochs, cap, rounding, grading.least(cell, group.grade)))
+            wanted.append(_round(group, epochs, cap, rounding))
+    repeats = fit_documents(wanted, config)
+    plans = [_plan_group(each, times, grading.least(each.group.cell, each.group.grade))
+             for each, times in zip(wanted, repeats)]  # fmt: skip
     found = _realised(plans, config)
     targets = {
         name: TargetPlan(asked, planned, found[name], solved.limits_of.get(name, ()))
@@ -203,7 +223,7 @@ def _realised(plans: Sequence[GroupPlan], config: DrawConfig) -> dict[str, float
     }
 
 
-def _plan_group(group: SupplyGroup, epochs: float, cap: float, rounding: str, min_quality: float | None) -> GroupPlan:
+def _round(group: SupplyGroup, epochs: float, cap: float, rounding: str) -> Wanted:
     """Choose the cutoff between bins at which `epochs` of the group's tokens are reached. `rounding`: up, down or
     nearest."""
     whole = int(epochs)
@@ -218,19 +238,43 @@ def _plan_group(group: SupplyGroup, epochs: float, cap: float, rounding: str, mi
         is_nearer = below[above] - wanted < wanted - below[bins]
         if below[above] <= most and (rounding == "up" or (rounding == "nearest" and is_nearer)):
             bins = above
+    return Wanted(group, epochs, cap, whole, bins)
+
+
+def _plan_group(wanted: Wanted, repeats: Ints, min_quality: float | None) -> GroupPlan:
+    """`repeats`: of each bin of the group, shape (bins,)."""
+    group = wanted.group
+    whole, bins = _cutoff(wanted, repeats)
+    others = np.flatnonzero(repeats != whole + (np.arange(len(repeats)) < bins))
+    edges = [0.0, *(upper_edge(int(each)) for each in group.bin)]
     return GroupPlan(
         *group.cell,
         grade=group.grade,
         min_quality=min_quality,
         documents=group.documents,
         tokens=group.tokens,
-        epochs=epochs,
+        epochs=wanted.epochs,
         whole_epochs=whole,
-        rank_cutoff=upper_edge(int(group.bin[bins - 1])) if bins else 0.0,
-        drawn=group.documents if whole else int(group.documents_in[:bins].sum()),
-        kept_tokens=group.tokens if whole else int(below[bins]),
-        drawn_tokens=whole * group.tokens + int(below[bins]),
+        rank_cutoff=edges[bins],
+        drawn=int(group.documents_in[repeats > 0].sum()),
+        kept_tokens=int(group.tokens_in[repeats > 0].sum()),
+        drawn_tokens=int((group.tokens_in * repeats).sum()),
+        others=tuple((edges[i], edges[i + 1], int(repeats[i])) for i in others.tolist()),
     )
+
+
+def _cutoff(wanted: Wanted, repeats: Ints) -> tuple[int, int]:
+    """The whole epochs, and the number of bins with one more, that fit the most of `repeats`."""
+    best = wanted.whole_epochs, wanted.bins
+    least = int((repeats != wanted.repeats_in()).sum())
+    for whole in range(int(repeats.max()), int(repeats.min()) - 1, -1) if least else ():
+        others = np.concatenate(([0], np.cumsum(repeats != whole + 1))) + np.concatenate(
+            (np.cumsum((repeats != whole)[::-1])[::-1], [0])
+        )
+        bins = int(np.argmin(others))
+        if others[bins] < least:
+            best, least = (whole, bins), int(others[bins])
+    return best
 
 
 def count_drawn(cells: pa.Table, grades: Ints, tokens: Ints, repeats: npt.NDArray[np.int32]) -> dict[str, int]:

@@ -164,19 +164,24 @@ def test_order_and_shards_change_nothing(seed: int) -> None:
     cap=st.sampled_from([0.3, 1.0, 1.7, 4.0]),
     part=st.floats(0.001, 1),
 )
-def test_no_document_passes_its_cap_and_larger_draws_contain_smaller(
-    seed: int, count: int, cap: float, part: float
-) -> None:
+def test_no_document_passes_its_cap(seed: int, count: int, cap: float, part: float) -> None:
     pool = Pool({("web", "code"): count}, seed)
     supply = int(pool.tokens.sum())
-    sizes = [max(1, int(supply * cap * part / 2)), max(1, int(supply * cap * part))]
-    config = DrawConfig(max_epochs=cap)
-    plans = [pool.plan(replace(config, tokens=tokens)) for tokens in sizes]
-    small, large = (pool.repeats(plan, config) for plan in plans)
-    assert (small <= large).all() and large.max() <= np.ceil(cap)
-    assert sum(group.drawn_tokens for group in plans[1].groups) <= cap * supply
-    for plan in plans:
-        check_drawn(plan, pool.draw(plan, config))
+    config = DrawConfig(max_epochs=cap, tokens=max(1, int(supply * cap * part)))
+    plan = pool.plan(config)
+    assert pool.repeats(plan, config).max() <= np.ceil(cap)
+    assert sum(group.drawn_tokens for group in plan.groups) <= cap * supply
+    check_drawn(plan, pool.draw(plan, config))
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), cap=st.sampled_from([0.8, 1.0, 1.7, 4.0]), part=st.floats(0.4, 1))
+def test_of_a_large_pool_larger_draws_contain_smaller(seed: int, cap: float, part: float) -> None:
+    pool = Pool({("web", "code"): 8000}, seed)
+    pool.tokens = np.minimum(pool.tokens, 2000)
+    config, most = DrawConfig(max_epochs=cap), int(pool.tokens.sum()) * cap * part
+    small, large = (replace(config, tokens=int(tokens)) for tokens in (most / 2, most))
+    assert (pool.repeats(pool.plan(small), small) <= pool.repeats(pool.plan(large), large)).all()
 
 
 def test_ranks_are_seeded_hashes_of_the_key() -> None:
