@@ -97,10 +97,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def read(paths: Sequence[Path], languages: frozenset[str] | None) -> list[Labelled]:
     return [
-        labelled(row)
-        for path in paths
-        for row in read_rows(path)
-        if languages is None or row["language"] in languages
+        labelled(row) for path in paths for row in read_rows(path) if languages is None or row["language"] in languages
     ]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import topic_texts, topics
 from benchmarks.topic_measures import Labelled, measured, reliability
+from infra.errors import UsageError
 from pipeline.document import Document
 from pipeline.models.topics import load_topics
 
@@ -56,7 +57,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fitted(folder: Path, vectors: Path | None) -> dict[str, Any]:
     apart = [f"s54{[kind]}" for kind in ("mathematics", "literature")]
     out = folder / "topics-en.tsv"
-    return topics.run(Namespace(texts=[folder / "rows.jsonl.gz"], language="en", vectors=vectors, apart=apart, out=out, table=None, plot=None))
+    texts = [folder / "rows.jsonl.gz"]
+    return topics.run(
+        Namespace(texts=texts, language="en", vectors=vectors, apart=apart, out=out, table=None, plot=None)
+    )
+
+
+def test_a_table_tells_texts_that_it_was_not_made_from(folder: Path) -> None:
+    fitted(folder, folder / "vectors.npz")
+    table, plot = folder / "topics-en.tsv", folder / "plot.svg"
+    given = Namespace(texts=[folder / "rows.jsonl.gz"], language="en", table=table, plot=plot)
+    found = topics.run(given)["told"]
+    assert found["texts"] + found["untold"] == len(rows())
+    assert found["right"]["by subjects"]["strict"]["axis"] > 0.9
+    assert "IQ: calibration error" in plot.read_text()
+    with pytest.raises(UsageError, match="tells nothing of these texts"):
+        topics.told_by(table, [{"text": "w", "language": "zh", "source": "a", "subjects": []}])
 
 
 def test_words_of_no_text_are_told_by_their_vectors(folder: Path) -> None:
