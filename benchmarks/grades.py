@@ -256,6 +256,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         told("signals and words, sources held out", predicted, grades),
     ]
     fitted, scale = fit(rows, signals), scale_of(predicted, grades)
+    if scale[1] <= 0:
+        raise UsageError("what is fitted does not tell good texts of unseen sources: give texts of more sources")
     if apart := read(args.apart, args.measured):
         others, true = of_signals(apart, args.language, base), np.array([row.grade for row in apart])
         found["orders"] += [told("base, texts apart", others[:, -1], true)] if base else []

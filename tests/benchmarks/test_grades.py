@@ -63,12 +63,20 @@ def test_the_table_and_the_combination_give_the_fitted_grade_again(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("sources", "given", "message"),
-    [(20, [], "'0' has no grades"), (1, [2, 4], "more sources"), (20, [4], "good ones .* and others")],
+    [
+        (20, [[]], "'0' has no grades"),
+        (1, [[2, 4]], "more sources"),
+        (20, [[4]], "good ones .* and others"),
+        # all texts are alike: of the others the mean is lower where a fold's is higher
+        (20, [[2], [4]], "does not tell good texts"),
+    ],
 )
 def test_what_cannot_be_fitted_is_refused(
-    sources: int, given: list[int], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sources: int, given: list[list[int]], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = [{"id": str(n), "text": "a", "source": f"s{n % sources}", "grades": given} for n in range(40)]
+    texts = [
+        {"id": str(n), "text": "a", "source": f"s{n % sources}", "grades": given[n % len(given)]} for n in range(40)
+    ]
     signals = dict.fromkeys(grades.SIGNALS["en"], 0.5)
     table = pa.Table.from_pylist([{"id": row["id"], "signals": signals} for row in texts])
     monkeypatch.setattr(grades, "Dataset", lambda _: SimpleNamespace(to_arrow=lambda _: table))
