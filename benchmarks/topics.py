@@ -45,7 +45,7 @@ from pipeline.models.topics import (
     topic_counts,
 )
 from pipeline.models.word_table import WordTable
-from pipeline.report.charts import Line, lines_svg
+from pipeline.report.charts import Line, lines_drawing
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -261,7 +261,8 @@ def plot(found: Mapping[str, Any], language: str) -> str:
         points = tuple((said, true) for _, said, true in bins)
         lines.append(Line(f"{axis.upper()}: calibration error {error:.3f}", points))
     title = f"Topics, {language}: {found['texts']:,} texts of sources that were not learned from"
-    return lines_svg(title, "by tenths of the probability", lines, "probability told", "share of texts that have it")
+    about = "by tenths of the probability"
+    return lines_drawing(title, about, lines, "probability told", "share of texts that have it").alone()
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

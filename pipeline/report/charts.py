@@ -265,7 +265,7 @@ def histogram_svg(
     return svg(title, about, bottom + 20, body)
 
 
-def lines_svg(
+def lines_drawing(
     title: str,
     about: str,
     lines: Sequence[Line],
@@ -273,7 +273,7 @@ def lines_svg(
     y_label: str,
     marks: Sequence[tuple[float, str]] = (),
     ribbons: Sequence[Ribbon] = (),
-) -> str:
+) -> Drawing:
     """Curves over a common axis, distinguished by colour and dash; `marks` are vertical lines with a label each."""
     points = [point for line in lines for point in line.points]
     points += [(x, y) for ribbon in ribbons for x, *ends in ribbon.points for y in ends]
@@ -309,7 +309,7 @@ def lines_svg(
         y = bottom + 46 + 16 * index
         body.append(f'<path {_stroke(index)} d="M0 {_n(y - 4)}h26"/>')
         body.append(_text(32, y, fit(line.label, WIDTH - 32)))
-    return svg(title, about, bottom + 42 + 16 * len(lines), body)
+    return Drawing(title, about, bottom + 42 + 16 * len(lines), body)
 
 
 def _axis(edges: Sequence[float]) -> list[float]:

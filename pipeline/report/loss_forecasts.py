@@ -6,7 +6,7 @@ from math import log10
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.charts import Line, Ribbon, lines_svg, percent, short
+from pipeline.report.charts import Line, Ribbon, lines_drawing, percent, short
 from pipeline.report.parts import Figure, Section, Table, clipped
 from pipeline.report.training_log import Training
 from pipeline.report.values import number, read_mapping, well_formed
@@ -64,7 +64,7 @@ def run_figures(label: str, ahead: Mapping[float, Mapping[str, Any]], scores: Ro
     about = "; ".join(f"{line.label}: {line.points[-1][1]:.4f} at the end" for line in lines if line.points)
     ribbons = [Ribbon(tuple(bands), 1)] if len(bands) > 1 else []
     drawn = [line for line in lines if line.points]
-    svg = lines_svg(f"Forecasts: {label}", about, drawn, "step", "nats per token", ribbons=ribbons)
+    svg = lines_drawing(f"Forecasts: {label}", about, drawn, "step", "nats per token", ribbons=ribbons).in_page()
     note = "The area is the 80 % band of the forecasts an evaluation before."
     yield Figure(label, outcome_table(ahead, scores), svg, note)
 
@@ -151,7 +151,7 @@ def plan_figures(one: DataPlan) -> Iterator[Figure]:
     about = "; ".join(f"{row['pool']}: {float(row['loss']):.4f} at {short(asked)} tokens" for row in rows)
     marks = [(log10(asked), f"{short(asked)} tokens")]
     title, unit = f"Loss by budget: {one.label}", str(body["law"]["loss"])
-    svg = lines_svg(title, about, lines, "tokens, as a power of ten", unit, marks, ribbons)
+    svg = lines_drawing(title, about, lines, "tokens, as a power of ten", unit, marks, ribbons).in_page()
     more = ("The answer in words", ". ".join(told(one)))
     yield Figure(f"{one.label}: by budget", pool_table(rows), svg, "The areas are 80 % bands.", more=more)
     if body.get("checked"):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from pipeline.report.charts import SERIES, WIDTH, Bar, Line, bars_svg, fit, lines_svg
+from pipeline.report.charts import SERIES, WIDTH, Bar, Line, bars_svg, fit, lines_drawing
 from pipeline.report.parts import Figure, Section, Table, clipped, seconds, settings, spell
 from pipeline.report.training_log import Training
 from pipeline.report.values import Floats, number
@@ -76,7 +76,7 @@ def curve_figure(named: Named, width: int, ends: Table, title: str, unit: str, c
         means = [(name, f"{tail_mean(run.steps, run.columns[column]):.4g}") for name, run in named]
         table = Table(("run", f"{title.lower()} at the end"), clipped(means))
     note = f"Means over {width:,} steps." if width > 1 else ""
-    yield Figure(title, table, lines_svg(f"{title} by step", about, lines, "step", unit, marks), note)
+    yield Figure(title, table, lines_drawing(f"{title} by step", about, lines, "step", unit, marks).in_page(), note)
 
 
 def domain_figure(name: str, run: Training, width: int) -> Iterator[Figure]:
@@ -86,7 +86,7 @@ def domain_figure(name: str, run: Training, width: int) -> Iterator[Figure]:
         return
     rows = [(domain, f"{len(losses):,}", f"{tail_mean(steps, losses):.4f}") for domain, (steps, losses) in domains(run)]
     about = "; ".join(f"{line.label}: {line.points[-1][1]:.4g} at the end" for line in lines)
-    svg = lines_svg(f"Loss by domain: {name}", about, lines, "step", "nats per token")
+    svg = lines_drawing(f"Loss by domain: {name}", about, lines, "step", "nats per token").in_page()
     yield Figure(f"Loss by domain: {name}", Table(("domain", "steps", "loss at the end"), clipped(rows)), svg)
 
 
