@@ -239,6 +239,8 @@ def words_of(
 
 def told_by(table: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What a table tells of texts; those with too few of its words are counted alone."""
+    if any(row["subjects"] is None for row in rows):
+        raise UsageError("subjects of a text are not known (null): a table is measured by texts that were read")
     measure = load_topics(table)
     found = [measure(Document(row["text"], language=row["language"])) for row in rows]
     if not any(told["iq"] is not None for told in found):
@@ -260,13 +262,15 @@ def plot(found: Mapping[str, Any], language: str) -> str:
         error = found["calibration"][axis]["error"]
         points = tuple((said, true) for _, said, true in bins)
         lines.append(Line(f"{axis.upper()}: calibration error {error:.3f}", points))
-    title = f"Topics, {language}: {found['texts']:,} texts of sources that were not learned from"
+    title = f"Topics, {language}: {found['texts']:,} texts"
     about = "by tenths of the probability"
     return lines_drawing(title, about, lines, "probability told", "share of texts that have it").alone()
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.table:
+        if args.out:
+            raise UsageError("--out is for a table that is fitted: leave out --table or --out")
         rows = [row for path in args.texts for row in read_rows(path) if row["language"] == args.language]
         answer = {"told": told_by(args.table, rows)}
     else:

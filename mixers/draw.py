@@ -23,7 +23,7 @@ from mixers.constraints import cell_name
 from mixers.grades import UNGRADED, Cell, Grading
 from mixers.supply import Floats, Ints, SupplyGroup, cell_codes, upper_edge
 from mixers.targets import DrawConfig
-from mixers.whole_documents import Wanted, fit_documents
+from mixers.whole_documents import WantedGroup, fit_documents
 
 # More than there are grades.
 _GRADES = 2**20
@@ -223,7 +223,7 @@ def _realised(plans: Sequence[GroupPlan], config: DrawConfig) -> dict[str, float
     }
 
 
-def _round(group: SupplyGroup, epochs: float, cap: float, rounding: str) -> Wanted:
+def _round(group: SupplyGroup, epochs: float, cap: float, rounding: str) -> WantedGroup:
     """Choose the cutoff between bins at which `epochs` of the group's tokens are reached. `rounding`: up, down or
     nearest."""
     whole = int(epochs)
@@ -238,10 +238,10 @@ def _round(group: SupplyGroup, epochs: float, cap: float, rounding: str) -> Want
         is_nearer = below[above] - wanted < wanted - below[bins]
         if below[above] <= most and (rounding == "up" or (rounding == "nearest" and is_nearer)):
             bins = above
-    return Wanted(group, epochs, cap, whole, bins)
+    return WantedGroup(group, epochs, cap, whole, bins)
 
 
-def _plan_group(wanted: Wanted, repeats: Ints, min_quality: float | None) -> GroupPlan:
+def _plan_group(wanted: WantedGroup, repeats: Ints, min_quality: float | None) -> GroupPlan:
     """`repeats`: of each bin of the group, shape (bins,)."""
     group = wanted.group
     whole, bins = _cutoff(wanted, repeats)
@@ -263,7 +263,7 @@ def _plan_group(wanted: Wanted, repeats: Ints, min_quality: float | None) -> Gro
     )
 
 
-def _cutoff(wanted: Wanted, repeats: Ints) -> tuple[int, int]:
+def _cutoff(wanted: WantedGroup, repeats: Ints) -> tuple[int, int]:
     """The whole epochs, and the number of bins with one more, that fit the most of `repeats`."""
     best = wanted.whole_epochs, wanted.bins
     least = int((repeats != wanted.repeats_in()).sum())

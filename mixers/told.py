@@ -6,12 +6,16 @@ Made from the `mixture` of a manifest, also of earlier versions, so that `mix` a
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mixers.domains import domains_of
+
 COLUMNS = ("of", "what", "asked", "share of tokens", "of the pool drawn")
 KINDS = ("axis", "language", "domain", "source")
 # A share that differs by more from the one asked for is told as a miss, whether planning or whole documents made it.
 TOLD_MISS = 0.002
 # Likewise of sizes, in parts of the one asked for.
 TOLD_SIZE_MISS = 0.01
+# What floors and caps are of: the names of their options, and of a group's field.
+BOUNDED = {"source_share": "source", "language_share": "language", "share": "domain"}
 WHOLE_DOCUMENTS = "whole documents: the pool has few in it"
 SCARCEST = 4
 LANGUAGES_SHOWN = 8
@@ -61,6 +65,20 @@ def missed_lines(mixture: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
+def bound_lines(mixture: Mapping[str, Any]) -> Iterator[str]:
+    """Floors and caps that whole documents break."""
+    config, groups = mixture.get("config", {}), mixture.get("groups", ())
+    total = sum(group.get("drawn_tokens", 0) for group in groups)
+    for option, field in BOUNDED.items():
+        for word, sign, prefix in (("floor", 1, "min_"), ("cap", -1, "max_")):
+            for name, asked in sorted((config.get(prefix + option) or {}).items()) if total else ():
+                members = domains_of(name) if field == "domain" else {name}
+                drawn = sum(group["drawn_tokens"] for group in groups if group[field] in members) / total
+                if sign * (drawn - asked) < -TOLD_MISS:
+                    shares = f"{asked:.1%} asked for, {drawn:.1%} drawn"
+                    yield f"{word} of {name} missed: {shares}; limited by {WHOLE_DOCUMENTS}"
+
+
 def target_rows(mixture: Mapping[str, Any]) -> list[dict[str, str]]:
     """Share asked for and drawn, and how much of the pool is drawn at all, by axis, language, domain and source."""
     config, rows = mixture.get("config", {}), []
@@ -92,7 +110,8 @@ def target_rows(mixture: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def draw_lines(mixture: Mapping[str, Any]) -> list[str]:
     """What `mix` prints beside the table of shares."""
-    return [size_line(mixture), *size_missed_lines(mixture), *missed_lines(mixture), *limit_lines(mixture)]
+    missed = [*size_missed_lines(mixture), *bound_lines(mixture), *missed_lines(mixture)]
+    return [size_line(mixture), *missed, *limit_lines(mixture)]
 
 
 def of_languages(

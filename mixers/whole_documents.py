@@ -2,10 +2,10 @@
 
 A group of few documents misses its tokens by up to half a document, and the misses of many groups add up: to targets
 that are missed by points, and to a size that is a tenth off. Here documents near the cutoffs get one repeat more or
-less, one or two at a time, each time those that bring the mixture nearest to its plan: the shares of its targets, its
-size, and a little the tokens of each (source, language, domain). Where the rounding is good enough already, as in any
-large pool, nothing changes. Floors and caps hold as they did, no group passes its epochs, and a document has those of
-its group, rounded up or down.
+less, one or two at a time, each time those that bring the mixture nearest to its plan: its floors and caps, the shares
+of its targets, its size, and a little the tokens of each (source, language, domain). Where the rounding is good enough
+already, as in most large pools, nothing changes. A floor or cap that holds is kept; one that the rounding breaks weighs
+more than a target. No group passes its epochs, and a document has those of its group, rounded up or down.
 
 All sums are made in a fixed order, so that the result does not depend on a linear algebra library.
 
@@ -23,14 +23,15 @@ from mixers.grades import Cell
 from mixers.supply import Floats, Ints, SupplyGroup
 from mixers.targets import DrawConfig
 
-# Misses that count alike: of the share of a target, of the size, and of the tokens of a cell, in parts of the mixture.
-SHARE_UNIT, SIZE_UNIT, CELL_UNIT = 0.002, 0.01, 0.1
+# Misses that count alike: of a floor or cap, of the share of a target, of the size, and of the tokens of a cell, in
+# parts of the mixture.
+BOUND_UNIT, SHARE_UNIT, SIZE_UNIT, CELL_UNIT = 0.001, 0.002, 0.01, 0.1
 # What misses no more than this, in these units, is left as it is.
 GOOD_ENOUGH = 0.25
 # Documents on each side of a group's cutoff, or rather bins of rank, that may change; and of all groups together.
 WINDOW, MOST_CANDIDATES = 8, 1024
-# Pairs that are looked at, at most: about a second.
-_MOST_WORK = 10**8
+# Pairs that are looked at, at most, once more for each floor or cap that they may break: a few seconds.
+_MOST_WORK = 4 * 10**8
 # What a step costs beside its pairs, in pairs.
 _WORK_OF_A_STEP = 30_000
 # In parts of the sum of the squared misses.
@@ -38,7 +39,7 @@ _LEAST_GAIN = 1e-9
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedGroup:
     """What the plan wants of a group, and the rounding of it alone."""
 
     group: SupplyGroup
@@ -64,7 +65,7 @@ class Wanted:
         return self.whole_epochs + (np.arange(len(self.group.bin)) < self.bins).astype(np.int64)
 
 
-def fit_documents(wanted: Sequence[Wanted], config: DrawConfig) -> list[Ints]:
+def fit_documents(wanted: Sequence[WantedGroup], config: DrawConfig) -> list[Ints]:
     """Repeats of each bin of each group, shape (bins,) each."""
     repeats = [each.repeats_in() for each in wanted]
     drawn = np.array([int((times * each.group.tokens_in).sum()) for times, each in zip(repeats, wanted)])
@@ -74,14 +75,15 @@ def fit_documents(wanted: Sequence[Wanted], config: DrawConfig) -> list[Ints]:
         return repeats
     shares = rows_of_shares(cells, plan, config)
     size = float(drawn.sum()) / total
-    if size and _is_good((shares * (drawn - plan)).sum(axis=1) / size, size):
+    limits = [(each.coefficients - each.constant) / (BOUND_UNIT * total) for each in bounds_on_shares(cells, config)]
+    bounds = np.stack(limits) if limits else np.zeros((0, len(cells)))
+    slack = (bounds * drawn).sum(axis=1)
+    if size and _is_good((shares * (drawn - plan)).sum(axis=1) / size, size, slack):
         return repeats
     candidates, others = _candidates(wanted), rows_of_cells(cells, plan)
-    limits = [each.coefficients - each.constant for each in bounds_on_shares(cells, config)]
-    bounds = np.stack(limits) if limits else np.zeros((0, len(cells)))
     off = drawn - plan
-    start = _State(
-        size, (shares * off).sum(axis=1), (others * off).sum(axis=1), (bounds * drawn).sum(axis=1),
+    start = _Draft(
+        size, (shares * off).sum(axis=1), (others * off).sum(axis=1), slack,
         np.array([each.cap * each.group.tokens for each in wanted]) - drawn,
         np.array([each.change for each in candidates], dtype=np.float64),
     )  # fmt: skip
@@ -109,9 +111,11 @@ def rows_of_cells(cells: Sequence[Cell], plan: Floats) -> Floats:
     return rows
 
 
-def _is_good(shares: Floats, size: float) -> bool:
-    """`shares`: misses of the targets, in units; `size`: in parts of the one that is planned."""
-    return bool((np.abs(shares) <= GOOD_ENOUGH).all() and abs(size - 1) <= GOOD_ENOUGH * SIZE_UNIT)
+def _is_good(shares: Floats, size: float, slack: Floats) -> bool:
+    """`shares`: misses of the targets, in units; `size`: in parts of the one that is planned; `slack`: what each floor
+    or cap has left, in units."""
+    is_near = bool((np.abs(shares) <= GOOD_ENOUGH).all() and abs(size - 1) <= GOOD_ENOUGH * SIZE_UNIT)
+    return is_near and bool((slack >= -GOOD_ENOUGH).all())
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ class _Candidate:
     tokens: int
 
 
-def _candidates(wanted: Sequence[Wanted]) -> list[_Candidate]:
+def _candidates(wanted: Sequence[WantedGroup]) -> list[_Candidate]:
     """Those nearest to the cutoffs: a repeat more above one, and less below it."""
     found = []
     for number, each in enumerate(wanted):
@@ -144,7 +148,7 @@ def _candidates(wanted: Sequence[Wanted]) -> list[_Candidate]:
 
 
 @dataclass(frozen=True)
-class _State:
+class _Draft:
     size: float
     """In parts of the one that is planned."""
 
@@ -155,7 +159,7 @@ class _State:
     """Misses of the size and of the cells, in units, shape (1 + cells,)."""
 
     slack: Floats
-    """Tokens that each floor or cap has left, shape (bounds,)."""
+    """What each floor or cap has left, in units, below 0 where it is broken; shape (bounds,)."""
 
     room: Floats
     """Tokens that each group may have more, shape (G,)."""
@@ -168,11 +172,13 @@ class _State:
         """The sum of the squared misses."""
         if self.size <= 0:
             return np.inf
-        return float((self.shares * self.shares).sum() / self.size**2 + (self.others * self.others).sum())
+        broken = np.minimum(self.slack + GOOD_ENOUGH, 0.0)
+        near = float((self.shares * self.shares).sum() / self.size**2 + (self.others * self.others).sum())
+        return near + float((broken * broken).sum())
 
     @property
     def is_good(self) -> bool:
-        return self.size > 0 and _is_good(self.shares / self.size, self.size)
+        return self.size > 0 and _is_good(self.shares / self.size, self.size, self.slack)
 
 
 class _Search:
@@ -185,10 +191,10 @@ class _Search:
         shares: Floats,
         others: Floats,
         bounds: Floats,
-        start: _State,
+        start: _Draft,
     ) -> None:
-        """`planned`: the size in tokens. Per token of each group: `shares` and `others`, misses as in a `_State`;
-        `bounds`, tokens that each floor or cap has left. Shapes (..., G)."""
+        """`planned`: the size in tokens. Per token of each group: `shares` and `others`, misses as in a `_Draft`;
+        `bounds`, what each floor or cap has left. Shapes (..., G)."""
         self.group = np.array([each.group for each in candidates], dtype=np.int64)
         self.tokens = np.array([each.tokens for each in candidates], dtype=np.float64)
         self.sizes = self.tokens / planned
@@ -227,13 +233,20 @@ class _Search:
         none lowers it."""
         if not len(self.tokens):
             return ()
-        self.work -= len(self.tokens) ** 2 + _WORK_OF_A_STEP
+        changes, slack = self._near_bounds()
+        self.work -= len(self.tokens) ** 2 * (1 + len(slack)) + _WORK_OF_A_STEP
         now, signs = self.now, self.now.sign[:, None] * self.now.sign[None, :]
         sizes = now.size + _sums(self.sizes * now.sign)
         totals = _squares(now.shares, self.shares * now.sign, self.products_of_shares * signs)
         totals /= np.where(sizes > 0, sizes, np.nan) ** 2
         totals += _squares(now.others, self.others * now.sign, self.products_of_others * signs)
-        totals[~self._are_allowed() | (sizes <= 0)] = np.inf
+        allowed = self._are_within() & (sizes > 0)
+        for change, left in zip(changes, slack):
+            broken = np.minimum(left + GOOD_ENOUGH + _sums(change), 0.0)
+            totals += broken * broken
+            if left >= -GOOD_ENOUGH:
+                allowed &= broken == 0
+        totals[~allowed] = np.inf
         if held is not None:
             totals[held] = totals[:, held] = np.inf
         first, second = divmod(int(np.argmin(totals)), len(totals))
@@ -241,30 +254,36 @@ class _Search:
             return ()
         return (first,) if first == second else (first, second)
 
-    def _is_less(self, than: _State) -> bool:
+    def _is_less(self, than: _Draft) -> bool:
         return self.now.total < than.total * (1 - _LEAST_GAIN)
 
-    def _are_allowed(self) -> npt.NDArray[np.bool_]:
-        """Which pairs keep the epochs of their groups, and the floors and caps; shape (N, N)."""
+    def _near_bounds(self) -> tuple[Floats, Floats]:
+        """Of the floors and caps that are broken or that two changes can break: what each candidate adds to what they
+        have left, shape (bounds, N), and that, shape (bounds,)."""
+        changes, slack = self.limits * self.now.sign, self.now.slack
+        near = slack + 2 * changes.min(axis=1, initial=0.0) < -GOOD_ENOUGH
+        return changes[near], slack[near]
+
+    def _are_within(self) -> npt.NDArray[np.bool_]:
+        """Which pairs keep the epochs of their groups; shape (N, N)."""
         change, room = self.tokens * self.now.sign, self.now.room[self.group]
         alone = room >= change
-        allowed = np.where(self.same, room[:, None] >= _sums(change), alone[:, None] & alone[None, :])
-        for limit, slack in zip(self.limits, self.now.slack):
-            allowed &= slack + _sums(limit * self.now.sign) >= min(slack, 0.0)
-        return np.asarray(allowed)
+        return np.where(self.same, room[:, None] >= _sums(change), alone[:, None] & alone[None, :])
 
     def _is_allowed(self, number: int) -> bool:
-        """Likewise of one candidate."""
+        """Whether a candidate keeps the epochs of its group, and the floors and caps that hold."""
         sign, slack = self.now.sign[number], self.now.slack
-        is_within = self.now.room[self.group[number]] >= sign * self.tokens[number]
-        return bool(is_within and (slack + sign * self.limits[:, number] >= np.minimum(slack, 0.0)).all())
+        if self.now.room[self.group[number]] < sign * self.tokens[number]:
+            return False
+        after = slack + sign * self.limits[:, number]
+        return bool((after >= np.where(slack >= -GOOD_ENOUGH, -GOOD_ENOUGH, -np.inf)).all())
 
     def _change(self, number: int) -> None:
         now, sign = self.now, self.now.sign[number]
         room, signs = now.room.copy(), now.sign.copy()
         room[self.group[number]] -= sign * self.tokens[number]
         signs[number] = -sign
-        self.now = _State(
+        self.now = _Draft(
             now.size + sign * self.sizes[number], now.shares + sign * self.shares[:, number],
             now.others + sign * self.others[:, number], now.slack + sign * self.limits[:, number], room, signs,
         )  # fmt: skip

@@ -13,6 +13,7 @@ installed). A page without text is rejected by exactly one rule:
 """
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cached_property
@@ -68,6 +69,11 @@ class BodyText:
         self.html = html
         self.decoded = decode(body, header_label, html=html)
         self.utf8 = as_utf8(self.decoded, body)
+
+    @property
+    def size(self) -> int:
+        """The bytes in memory."""
+        return sys.getsizeof(self.decoded.text) + len(self.utf8)
 
     @cached_property
     def unreadable(self) -> Rejection | None:

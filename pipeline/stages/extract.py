@@ -35,7 +35,7 @@ from pipeline.warc.http import HttpMessage
 # Pages that go through one step before the next: the step's model and tables stay in the processor's cache, which takes
 # a tenth off the CPU time of a stage. Their bodies are in memory at once.
 GROUP = 32
-# Bytes of a body that is kept decoded from one extraction to the next.
+# Bytes of a text that is kept from one extraction to the next.
 MOST_KEPT = 1 << 20
 
 
@@ -196,7 +196,7 @@ class Visit:
         if self._known_text is not None:
             return self._known_text
         text = BodyText(self.body, self.record["charset_header"], html=self.record["page"] == "html")
-        if len(self.body) <= MOST_KEPT:
+        if text.size <= MOST_KEPT:
             self._known_text = text
         return text
 

@@ -66,11 +66,17 @@ def fitted(folder: Path, vectors: Path | None) -> dict[str, Any]:
 def test_a_table_tells_texts_that_it_was_not_made_from(folder: Path) -> None:
     fitted(folder, folder / "vectors.npz")
     table, plot = folder / "topics-en.tsv", folder / "plot.svg"
-    given = Namespace(texts=[folder / "rows.jsonl.gz"], language="en", table=table, plot=plot)
+    known = [row for row in rows() if row["subjects"] is not None]
+    (folder / "known.jsonl").write_text("\n".join(map(json.dumps, known)))
+    given = Namespace(texts=[folder / "known.jsonl"], language="en", table=table, plot=plot, out=None)
     found = topics.run(given)["told"]
-    assert found["texts"] + found["untold"] == len(rows())
+    assert found["texts"] + found["untold"] == len(known)
     assert found["right"]["by subjects"]["strict"]["axis"] > 0.9
     assert "IQ: calibration error" in plot.read_text()
+    with pytest.raises(UsageError, match="are not known"):
+        topics.told_by(table, rows())
+    with pytest.raises(UsageError, match="leave out --table or --out"):
+        topics.run(Namespace(table=table, out=table))
     with pytest.raises(UsageError, match="tells nothing of these texts"):
         topics.told_by(table, [{"text": "w", "language": "zh", "source": "a", "subjects": []}])
 

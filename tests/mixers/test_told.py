@@ -45,3 +45,20 @@ def test_a_size_that_whole_documents_miss_is_told() -> None:
     assert lines == [
         ["size missed: 200 tokens asked for, 150 drawn; limited by whole documents: the pool has few in it"], [], [],
     ]  # fmt: skip
+
+
+def test_floors_and_caps_that_whole_documents_break_are_told() -> None:
+    groups = [
+        {"source": source, "language": "en", "domain": domain, "drawn_tokens": tokens, "tokens": tokens}
+        for source, domain, tokens in (("a", "science", 60), ("b", "literature", 40))
+    ]
+    config = {
+        "min_source_share": {"a": 0.6, "b": 0.45}, "max_share": {"science": 0.5, "EQ": 0.401}, "tokens": 100,
+        "min_language_share": {"en": 1.0, "zh": 0.05},
+    }  # fmt: skip
+    why = "limited by whole documents: the pool has few in it"
+    assert draw_lines({"groups": groups, "config": config})[1:] == [
+        f"floor of b missed: 45.0% asked for, 40.0% drawn; {why}",
+        f"floor of zh missed: 5.0% asked for, 0.0% drawn; {why}",
+        f"cap of science missed: 50.0% asked for, 60.0% drawn; {why}",
+    ]

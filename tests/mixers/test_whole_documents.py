@@ -17,11 +17,12 @@ from mixers.grades import Grade, Grading, count_qualities, find_grading
 from mixers.supply import Ints, cell_codes, count_supply, document_ranks, kept_apart, merge_supplies
 from mixers.targets import DrawConfig
 from mixers.whole_documents import (
+    BOUND_UNIT,
     CELL_UNIT,
     GOOD_ENOUGH,
     SHARE_UNIT,
     SIZE_UNIT,
-    Wanted,
+    WantedGroup,
     fit_documents,
     rows_of_cells,
     rows_of_shares,
@@ -83,7 +84,7 @@ class Pool:
 def rounded_alone(pool: Pool, config: DrawConfig) -> MixturePlan:
     """The plan without what this file tests."""
 
-    def alone(wanted: list[Wanted], _: DrawConfig) -> list[Ints]:
+    def alone(wanted: list[WantedGroup], _: DrawConfig) -> list[Ints]:
         return [each.repeats_in() for each in wanted]
 
     with patch.object(draw, "fit_documents", alone):
@@ -192,7 +193,7 @@ def test_small_pools_meet_their_targets_and_size(targets: DrawConfig) -> None:
     assert np.mean(sizes) <= 0.003 and max(sizes) <= 0.01 < np.mean(sizes_before)
 
 
-def best_by_hand(wanted: list[Wanted], config: DrawConfig) -> float:
+def best_by_hand(wanted: list[WantedGroup], config: DrawConfig) -> float:
     """The least sum of squared misses of all ways to round the epochs of the bins up or down."""
     bins = [(number, place) for number, each in enumerate(wanted) for place in range(len(each.group.bin))
             if each.epochs != each.whole_epochs]  # fmt: skip
@@ -239,3 +240,22 @@ def test_documents_apart_from_the_cutoff_are_in_the_manifest() -> None:
     ]  # fmt: skip
     assert any("others" in group for group in groups.values())
     assert again == pool.repeats(plan, config)[[each == "a" for each in pool.table["source"].to_pylist()]].tolist()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_floor_that_rounding_breaks_is_mended(seed: int) -> None:
+    pool = Pool(120, seed)
+    config = DrawConfig(
+        targets={"IQ": 0.4, "EQ": 0.4, "general": 0.2}, min_source_share={"a": 0.3, "b": 0.3}, max_share={"code": 0.1},
+        tokens=int(pool.tokens.sum()) // 3,
+    )  # fmt: skip
+    plan, alone = pool.plan(config), rounded_alone(pool, config)
+    assert broken(plan) <= max(broken(alone), GOOD_ENOUGH * BOUND_UNIT) + 1e-9
+    assert broken(plan) < 0.003
+
+
+def broken(plan: MixturePlan) -> float:
+    """By how much of the mixture a floor or the cap is broken, at most."""
+    drawn = {name: sum(g.drawn_tokens for g in plan.groups if g.source == name) / plan.tokens for name in "ab"}
+    code = sum(group.drawn_tokens for group in plan.groups if group.domain == "code") / plan.tokens
+    return max(0.3 - drawn["a"], 0.3 - drawn["b"], code - 0.1, 0.0)
