@@ -60,13 +60,13 @@ SIGNALS: dict[str, dict[str, Callable[[Floats], Floats]]] = {
         "duplicate_5_gram_character_fraction": np.sqrt,
         "coherent": logits,
         "well_written": logits,
+        "fineweb_short_line_fraction": straight,
     },
     "zh": {
-        "reasoned": logits,
         "well_written": logits,
         "coherent": logits,
         "chinese_terminal_line_fraction": straight,
-        "short_line_fraction": straight,
+        "reference": logits,
     },
 }
 

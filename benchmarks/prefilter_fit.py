@@ -25,7 +25,7 @@ from infra.storage import write_bytes
 from pipeline.models.combination import Combination, Term
 from pipeline.text_table import table
 
-SIGNALS = {"en": ("bag_of_words", "grade", "well_written"), "zh": ("bag_of_words", "grade", "reasoned")}
+SIGNALS = {"en": ("bag_of_words", "grade", "well_written"), "zh": ("bag_of_words", "grade", "coherent", "reference")}
 POINTS = (0.01, 0.03, 0.07, 0.15, 0.3, 0.5, 0.7, 0.85, 0.93, 0.97, 0.99)
 BEST = 0.15
 LEAST_CHARACTERS = 300

@@ -88,21 +88,38 @@ def budget_of(baseline: Baseline, aim: float, at_most: float) -> KeepBudget:
     return KeepBudget(int(docs), int(tokens))
 
 
+@dataclass(frozen=True)
+class Floors:
+    """What each group keeps at least. `language`: of a language's share of the extracted pages, the least that its
+    share of what is kept is. `axis`: the least share of a language's documents that is of an axis. `domain`: the least
+    that the part of a domain's documents that is kept is, as a part of its axis's. No floor is more documents than a
+    group has with a score of `score` or more: floors keep good documents of a group from being passed over for those
+    of another, and are no reason to keep bad ones."""
+
+    language: float = 1.0
+    axis: float = 0.15
+    domain: float = 0.7
+    score: float = 0.5
+
+    def most(self, cells: Cells) -> int:
+        return cells.docs_from(self.score)
+
+
 def quotas(
-    docs: int, cells: Mapping[str, Cells], by: tuple[str, ...], floors: Mapping[str, float], spoken: Mapping[str, float]
+    docs: int, cells: Mapping[str, Cells], by: tuple[str, ...], floors: Floors, spoken: Mapping[str, float]
 ) -> dict[str, int]:
-    """The documents that each group may keep. `floors`: `language` (of a language's share of the extracted pages,
-    which `spoken` counts, the least that its share of what is kept is), `axis` (the least share of a language's
-    documents that is of an axis)."""
+    """The documents that each group may keep. `spoken`: the extracted pages of each language."""
     sizes = {name: float(each.all_docs) for name, each in cells.items()}
     caps = {name: size * MOST_OF_GROUP for name, size in sizes.items()}
+    good = {name: floors.most(each) for name, each in cells.items()}
     if LANGUAGE not in by:
-        return whole(shared(docs, sizes, dict.fromkeys(sizes, floors["axis"] * docs), caps), docs)
+        return whole(shared(docs, sizes, {name: min(floors.axis * docs, good[name]) for name in sizes}, caps), docs)
     members: dict[str, list[str]] = {}
     for name in sizes:
         members.setdefault(name.split("/")[0], []).append(name)
     pages = sum(spoken.values())
-    least = {name: floors["language"] * docs * spoken.get(name, 0.0) / pages if pages else 0.0 for name in members}
+    wanted = {name: floors.language * docs * spoken.get(name, 0.0) / pages if pages else 0.0 for name in members}
+    least = {name: min(wanted[name], sum(good[each] for each in mine)) for name, mine in members.items()}
     of_languages = shared(
         docs,
         {name: sum(sizes[each] for each in mine) for name, mine in members.items()},
@@ -112,7 +129,7 @@ def quotas(
     parts: dict[str, float] = {}
     for language, mine in members.items():
         total = of_languages[language]
-        floor = dict.fromkeys(mine, floors["axis"] * total)
+        floor = {name: min(floors.axis * total, good[name]) for name in mine}
         parts |= shared(total, {name: sizes[name] for name in mine}, floor, {name: caps[name] for name in mine})
     return whole(parts, docs)
 
@@ -121,10 +138,10 @@ def find_bounds(
     budget: KeepBudget,
     cells: Mapping[str, Cells],
     by: tuple[str, ...],
-    floors: Mapping[str, float],
+    floors: Floors,
     spoken: Mapping[str, float],
 ) -> Bounds:
-    """The bounds that keep the most within both budgets. `floors`: as of `quotas`, and `domain`."""
+    """The bounds that keep the most within both budgets."""
     docs, none = budget.docs, Bounds(0.0, budget.free_tokens, {})
     members = by_axis(cells) if DOMAIN in by else {name: {name: each} for name, each in cells.items()}
     axes = {name: joined(each.values()) for name, each in members.items()}
@@ -134,7 +151,7 @@ def find_bounds(
         for tilt in TILTS:
             found: dict[str, tuple[float, int]] = {}
             for name, domains in members.items():
-                found |= best_of_domains(domains, tilt, none.costs[1], parts[name], floors.get(DOMAIN, 0.0))
+                found |= best_of_domains(domains, tilt, none.costs[1], parts[name], floors.domain, floors.score)
             tokens = sum(each for _, each in found.values())
             if most < tokens <= budget.tokens:
                 groups = {name: rank for name, (rank, _) in sorted(found.items())}

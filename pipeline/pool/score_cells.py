@@ -178,6 +178,10 @@ class Cells:
     def all_tokens(self) -> int:
         return int(self.tokens.sum())
 
+    def docs_from(self, score: float) -> int:
+        """Documents in the bin of this score, a probability, and above."""
+        return int(self.docs[self.scores >= score_bins(np.array([score]))[0]].sum())
+
 
 def joined(parts: Iterable[Cells]) -> Cells:
     """The cells of several groups as those of one; cells with the same two bins stay apart."""

@@ -21,7 +21,7 @@ from pipeline.job.context import Context
 from pipeline.job.tables import Tables
 from pipeline.pool.apply import ApplyPool, PoolJudge, Verdict
 from pipeline.pool.clusters import decide_clusters
-from pipeline.pool.keep_rate import Bounds, KeepRateJudge, budget_of, find_bounds
+from pipeline.pool.keep_rate import Bounds, Floors, KeepRateJudge, budget_of, find_bounds
 from pipeline.pool.quantile import Side, find_quantiles, values_table
 from pipeline.pool.score_cells import AXIS, DOMAIN, LANGUAGE, Cells, count_cells, scored_table
 from pipeline.pool.values import check_signal
@@ -102,7 +102,7 @@ def decide_keep_rate(
         )
     note = too_small(baseline, cells, options)
     if baseline and not note:
-        floors = {each: options[f"{each}_floor"] for each in (LANGUAGE, AXIS, DOMAIN)}
+        floors = Floors(*(options[f"{each}_floor"] for each in (LANGUAGE, AXIS, DOMAIN)), options["floor_score"])
         budget = budget_of(baseline, options["aim"], options["at_most"])
         found = find_bounds(budget, cells, by, floors, baseline.languages)
     used = frozen if options["frozen"] or found is None else found

@@ -38,6 +38,7 @@ ABOUT: dict[str, str] = {
     "language_floor": "the least share of a language in what is kept, as a part of its share of the extracted pages",
     "axis_floor": "the least share of IQ, of EQ and of general in what is kept of a language",
     "domain_floor": "with `by` domain: the least share of a domain's documents that is kept, as a part of its axis's",
+    "floor_score": "no floor is more documents than a group has with this score or a higher one",
     "bounds": "least ranks by group that `refinery calibrate` found, for a pool that is too small, or with `frozen`",
     "tilt": "what an octave of length costs with these bounds, in units of logit, 0 to 100",
     "free_tokens": "up to so many tokens length costs nothing, with these bounds",
@@ -61,8 +62,8 @@ CLUSTERS: dict[str, Any] = {
 }  # fmt: skip
 KEEP_RATE: dict[str, Any] = {
     "signal": "quality", "of": "falcon", "at_most": 0.09, "aim": 0.075, "by": ("language", "axis"),
-    "language_floor": 1.0, "axis_floor": 0.15, "domain_floor": 0.7, "min_count": 100, "bounds": {}, "tilt": 0.0,
-    "free_tokens": 0, "frozen": False,
+    "language_floor": 1.0, "axis_floor": 0.15, "domain_floor": 0.7, "floor_score": 0.5, "min_count": 100, "bounds": {},
+    "tilt": 0.0, "free_tokens": 0, "frozen": False,
 }  # fmt: skip
 OPTIONS: dict[str, dict[str, Any]] = {"quantile": QUANTILE, "clusters": CLUSTERS, "keep_rate": KEEP_RATE}
 
@@ -154,7 +155,7 @@ def _keep_rate(options: dict[str, Any], place: str) -> dict[str, Any]:
     for name in ("signal", "of"):
         if not isinstance(options[name], str):
             raise UsageError(f"{place}: {name} must be a name, not {shown(options[name])}")
-    for name in ("at_most", "aim", "language_floor", "axis_floor", "domain_floor"):
+    for name in ("at_most", "aim", "language_floor", "axis_floor", "domain_floor", "floor_score"):
         value = options[name]
         if type(value) not in (int, float) or not 0 <= value <= 1:
             raise UsageError(f"{place}: {name} is {shown(value)}; it must be a share, 0 to 1")

@@ -1,6 +1,7 @@
 """The best of a pool within budgets of documents and tokens, by group, with length taken out."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pipeline.inputs.inputs import read_inputs
 from pipeline.job.baseline import Baseline
 from pipeline.job.context import open_context
 from pipeline.pool.domain_bounds import best_of_domains
-from pipeline.pool.keep_rate import Bounds, KeepBudget, KeepRateJudge, budget_of, find_bounds, quotas
+from pipeline.pool.keep_rate import Bounds, Floors, KeepBudget, KeepRateJudge, budget_of, find_bounds, quotas
 from pipeline.pool.quotas import shared, whole
 from pipeline.pool.score_cells import Cells, length_bins, ranks, score_bins
 from pipeline.recipes.parse import load_recipe
@@ -27,7 +28,7 @@ from tests.pipeline.command import answer, refinery
 from tests.pipeline.datasets import document, make_dataset
 from tests.pipeline.pools import judged, pool_recipe
 
-FLOORS = {"language": 0.8, "axis": 0.15, "domain": 0.7}
+FLOORS = Floors(language=0.8, axis=0.15, domain=0.7, score=0.0)
 BY = ("language", "axis")
 Pool = dict[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
 
@@ -133,6 +134,28 @@ def test_a_language_and_an_axis_have_their_floors() -> None:
     assert abs(found["en/IQ"] - found["en/general"]) <= 1
 
 
+def test_a_floor_is_no_more_than_what_a_group_has_of_good_documents() -> None:
+    """Of a group of junk no floor takes the best: its documents go to the others."""
+    pool = drawn(4, {"en/EQ": 400, "en/IQ": 500, "en/general": 30, "zh/IQ": 60})
+    for name, good in (("en/general", 2), ("zh/IQ", 5)):
+        tokens = pool[name][1]
+        pool[name] = np.where(np.arange(len(tokens)) < good, 0.8, 0.3), tokens
+    spoken = {"en": 800.0, "zh": 200.0}
+    before = quotas(100, cells_of(pool), BY, FLOORS, spoken)
+    found = quotas(100, cells_of(pool), BY, replace(FLOORS, score=0.5), spoken)
+    assert (before["en/general"], before["zh/IQ"]) == (12, 16)  # .15 of 84 is 12.6; .8 of .2
+    assert (found["en/general"], found["zh/IQ"]) == (3, 6)  # their share of the pool: both floors are less
+    assert sum(found.values()) == sum(before.values()) == 100
+
+
+def test_a_domain_of_junk_has_no_floor() -> None:
+    pool = drawn(2, {"en/EQ/arts": 100, "en/EQ/society": 800})
+    pool["en/EQ/arts"] = pool["en/EQ/arts"][0] / 1000, pool["en/EQ/arts"][1]
+    cells, by, budget = cells_of(pool), (*BY, "domain"), KeepBudget(90, 10**9)  # .7 of .1 of 100, less by equal ranks
+    assert find_bounds(budget, cells, by, FLOORS, {}).kept(cells)["en/EQ/arts"][0] == 5
+    assert find_bounds(budget, cells, by, replace(FLOORS, score=0.5), {}).kept(cells)["en/EQ/arts"][0] == 0
+
+
 def test_a_domain_that_scores_lower_keeps_its_floor_and_the_budget_holds() -> None:
     pool = drawn(2, {"en/EQ/arts": 100, "en/EQ/dialogue": 30, "en/EQ/society": 800, "en/IQ/science": 400})
     values, tokens = pool["en/EQ/arts"]
@@ -144,7 +167,7 @@ def test_a_domain_that_scores_lower_keeps_its_floor_and_the_budget_holds() -> No
     assert kept["en/EQ/arts"] == 5  # .7 of the 70 documents of EQ for 930
     assert 93 <= sum(kept.values()) <= 100 and kept["en/IQ/science"] in (29, 30)
     assert bounds.groups["en/EQ/arts"] < bounds.groups["en/EQ/dialogue"] == bounds.groups["en/EQ/society"]
-    alone = find_bounds(budget, cells, (*BY, "domain"), FLOORS | {"domain": 0.0}, {}).kept(cells)
+    alone = find_bounds(budget, cells, (*BY, "domain"), replace(FLOORS, domain=0.0), {}).kept(cells)
     assert alone["en/EQ/arts"][0] == 0 and sum(docs for docs, _ in alone.values()) >= sum(kept.values()) - 3
     assert kept_by_judge(pool, bounds) == bounds.kept(cells)
 
@@ -153,13 +176,13 @@ def test_a_domain_that_scores_lower_keeps_its_floor_and_the_budget_holds() -> No
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=5), st.integers(0, 300), st.floats(0, 1), st.integers(0, 9))
 def test_domains_share_the_documents_of_an_axis(sizes: list[int], docs: int, floor: float, seed: int) -> None:
     domains = cells_of(drawn(seed, {f"d{number}": size for number, size in enumerate(sizes)}))
-    found = best_of_domains(domains, 0.5, 36, docs, floor)
+    found = best_of_domains(domains, 0.5, 36, docs, floor, 0.0)
     kept = {
         name: int(each.docs[ranks(each.scores, each.lengths, 0.5, 36) >= found[name][0]].sum())
         for name, each in domains.items()
     }
     assert sum(kept.values()) <= docs
-    one = best_of_domains(domains, 0.5, 36, docs, 0.0)
+    one = best_of_domains(domains, 0.5, 36, docs, 0.0, 0.0)
     assert len({bound for bound, _ in one.values()}) == 1
 
 
