@@ -76,19 +76,20 @@ def test_junk_becomes_general_and_what_was_known_stays(args: Namespace) -> None:
 
 
 def test_what_is_rehearsed_is_not_forgotten(args: Namespace, tmp_path: Path) -> None:
-    """Words of verse are on pages of no subject; neither pages nor clean texts have verse."""
-    lines = args.texts[0].read_text().replace("basket checkout login", "verse hero")
-    args.texts[0].write_text(lines)
+    """Words of proofs are on pages of no subject; neither other pages nor clean texts have proofs."""
+    read = args.texts[0].read_text().replace("add integral prove", "add")
+    args.texts[0].write_text(read.replace("basket checkout login", "integral prove"))
     for name in "ab":
-        clean = tmp_path / "eq_en" / f"eq_en_{name}.jsonl"
-        clean.write_text(clean.read_text().replace("hero", "").replace("verse", ""))
-    verse = " ".join(["hero", "verse", *PLAIN])
-    assert axes(args.table, verse) == ["eq"]
+        clean = tmp_path / "iq_en" / f"iq_en_{name}.jsonl"
+        clean.write_text(clean.read_text().replace("integral prove", ""))
+    args, proof = Namespace(**{**vars(args), "ridge": 0.001}), " ".join(["integral", "prove", *PLAIN])
+    assert axes(args.table, proof) == ["iq"]
     topic_adapt.run(args)
-    assert axes(args.out, verse) == []
-    (tmp_path / "verse.jsonl").write_text((json.dumps({"text": verse, "subjects": ["literature"]}) + "\n") * 100)
-    found = topic_adapt.run(Namespace(**{**vars(args), "rehearse": [tmp_path / "verse.jsonl"]}))
-    assert found["rehearsed"] == 100 and axes(args.out, verse) == ["eq"]
+    assert axes(args.out, proof) == []
+    row = json.dumps({"text": proof, "subjects": ["mathematics"]})
+    (tmp_path / "proofs.jsonl").write_text(f"{row}\n" * 100)
+    found = topic_adapt.run(Namespace(**{**vars(args), "rehearse": [tmp_path / "proofs.jsonl"]}))
+    assert found["rehearsed"] == 100 and axes(args.out, proof) == ["iq"]
 
 
 def test_slopes_make_margins_hold() -> None:
