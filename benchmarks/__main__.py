@@ -58,6 +58,7 @@ NAMES: Final = (
     "prefilter_fit",
     "language",
     "topics",
+    "topic_adapt",
     "topic_texts",
     "topic_vectors",
     "wrong_labels",
