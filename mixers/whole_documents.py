@@ -83,11 +83,11 @@ def fit_documents(wanted: Sequence[WantedGroup], config: DrawConfig) -> list[Int
     candidates, others = _candidates(wanted), rows_of_cells(cells, plan)
     off = drawn - plan
     start = _Draft(
-        size, (shares * off).sum(axis=1), (others * off).sum(axis=1), slack,
+        float(drawn.sum()), total, (shares * off).sum(axis=1), (others * off).sum(axis=1), slack,
         np.array([each.cap * each.group.tokens for each in wanted]) - drawn,
         np.array([each.change for each in candidates], dtype=np.float64),
     )  # fmt: skip
-    for number in _Search(candidates, total, shares, others, bounds, start).run():
+    for number in _Search(candidates, shares, others, bounds, start).run():
         each = candidates[number]
         repeats[each.group][each.bin] += each.change
     return repeats
@@ -149,8 +149,11 @@ def _candidates(wanted: Sequence[WantedGroup]) -> list[_Candidate]:
 
 @dataclass(frozen=True)
 class _Draft:
-    size: float
-    """In parts of the one that is planned."""
+    drawn: float
+    """Tokens: a whole number, so that a draw of nothing is told from one of very little."""
+
+    planned: float
+    """Tokens that the plan has."""
 
     shares: Floats
     """Misses of the targets times `size`, in units, shape (targets,)."""
@@ -166,6 +169,11 @@ class _Draft:
 
     sign: Floats
     """Whether the next change of a candidate adds (1) or takes (-1) a repeat, shape (N,)."""
+
+    @property
+    def size(self) -> float:
+        """In parts of the one that is planned."""
+        return self.drawn / self.planned
 
     @property
     def total(self) -> float:
@@ -187,17 +195,15 @@ class _Search:
     def __init__(
         self,
         candidates: Sequence[_Candidate],
-        planned: float,
         shares: Floats,
         others: Floats,
         bounds: Floats,
         start: _Draft,
     ) -> None:
-        """`planned`: the size in tokens. Per token of each group: `shares` and `others`, misses as in a `_Draft`;
-        `bounds`, what each floor or cap has left. Shapes (..., G)."""
+        """Per token of each group: `shares` and `others`, misses as in a `_Draft`; `bounds`, what each floor or cap has
+        left. Shapes (..., G)."""
         self.group = np.array([each.group for each in candidates], dtype=np.int64)
         self.tokens = np.array([each.tokens for each in candidates], dtype=np.float64)
-        self.sizes = self.tokens / planned
         self.shares, self.others, self.limits = (rows[:, self.group] * self.tokens for rows in (shares, others, bounds))
         self.products_of_shares, self.products_of_others = _products(self.shares), _products(self.others)
         self.same = self.group[:, None] == self.group[None, :]
@@ -236,7 +242,7 @@ class _Search:
         changes, slack = self._near_bounds()
         self.work -= len(self.tokens) ** 2 * (1 + len(slack)) + _WORK_OF_A_STEP
         now, signs = self.now, self.now.sign[:, None] * self.now.sign[None, :]
-        sizes = now.size + _sums(self.sizes * now.sign)
+        sizes = (now.drawn + _sums(self.tokens * now.sign)) / now.planned
         totals = _squares(now.shares, self.shares * now.sign, self.products_of_shares * signs)
         totals /= np.where(sizes > 0, sizes, np.nan) ** 2
         totals += _squares(now.others, self.others * now.sign, self.products_of_others * signs)
@@ -284,7 +290,7 @@ class _Search:
         room[self.group[number]] -= sign * self.tokens[number]
         signs[number] = -sign
         self.now = _Draft(
-            now.size + sign * self.sizes[number], now.shares + sign * self.shares[:, number],
+            now.drawn + sign * self.tokens[number], now.planned, now.shares + sign * self.shares[:, number],
             now.others + sign * self.others[:, number], now.slack + sign * self.limits[:, number], room, signs,
         )  # fmt: skip
 

@@ -36,7 +36,9 @@ def test_claims(language: str, claims: str) -> None:
 @given(st.text(max_size=40) | st.text("ab-_.;, xX1\ud800中", max_size=20))
 def test_any_claim(claim: str) -> None:
     language = claimed_language(claim)
-    assert language == claimed_language(language) == claimed_language(f" {claim.strip()} ".upper().lower())
+    assert language == claimed_language(language)
+    if claim.upper().lower() == claim.lower():  # of ß other letters are made
+        assert language == claimed_language(f" {claim.strip()} ".upper())
 
 
 @pytest.mark.parametrize(("written", "language"), [("jp", "ja"), ("日本語", "ja"), ("x-default", ""), ("zh_TW", "zh")])
