@@ -23,7 +23,7 @@ from pipeline.pool.apply import ApplyPool, PoolJudge, Verdict
 from pipeline.pool.clusters import decide_clusters
 from pipeline.pool.keep_rate import Bounds, Floors, KeepRateJudge, budget_of, find_bounds
 from pipeline.pool.quantile import Side, find_quantiles, values_table
-from pipeline.pool.score_cells import AXIS, DOMAIN, LANGUAGE, Cells, count_cells, scored_table
+from pipeline.pool.score_cells import Cells, count_cells, scored_table
 from pipeline.pool.values import check_signal
 from pipeline.recipes.recipe import Stage
 from pipeline.steps.pool import PoolRule
@@ -102,7 +102,9 @@ def decide_keep_rate(
         )
     note = too_small(baseline, cells, options)
     if baseline and not note:
-        floors = Floors(*(options[f"{each}_floor"] for each in (LANGUAGE, AXIS, DOMAIN)), options["floor_score"])
+        floors = Floors(
+            options["language_floor"], options["axis_floor"], options["domain_floor"], options["floor_score"]
+        )  # fmt: skip
         budget = budget_of(baseline, options["aim"], options["at_most"])
         found = find_bounds(budget, cells, by, floors, baseline.languages)
     used = frozen if options["frozen"] or found is None else found
