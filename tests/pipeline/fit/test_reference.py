@@ -192,7 +192,7 @@ TALK_ZH = "你好，请帮我推荐一个评分高的餐馆，人均消费是多
 FORM_ZH = "首页 关于我们 新闻中心 产品展示 联系方式 在线留言 版权所有 厂家批发价格 上一篇 下一篇"
 ACCEPT_PATHS = [
     ("en", [0.8, 0.95], [(TALK, True), (PROOF, True), (FORM, False)]),
-    ("zh", [0.2, 0.7], [(TALK_ZH, True), (FORM_ZH, False)]),
+    ("zh", [0.4, 0.5], [(TALK_ZH, True), (FORM_ZH, False)]),
 ]
 
 
