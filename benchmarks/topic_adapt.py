@@ -29,6 +29,7 @@ from scipy.sparse import csr_matrix, vstack
 from benchmarks.shared import add, markdown, read_rows
 from benchmarks.topic_measures import lines_of, measured
 from benchmarks.topic_rehearsal import (
+    HELD,
     Known,
     aims_of,
     axes_of,
@@ -49,6 +50,8 @@ Bools = NDArray[np.bool_]
 Folds = NDArray[np.int64]
 # What a change of a slope or an intercept costs, and what the slopes of held-out margins cost away from 1.
 STIFFNESS, OF_SLOPES = 10.0, 1.0
+# Of the search for a change, which begins at the table: what it gains after these is little.
+STEPS = 200
 # Texts as like as this (cosine of their words) are near-copies.
 NEAR = 0.85
 
@@ -123,8 +126,8 @@ def folds_by_size(names: Sequence[str]) -> NDArray[np.int64]:
     return np.array([fold[name] for name in names])
 
 
-def fit(read: Part, known: Part, strength: Strength, fixed: Bools, begin: Change | None = None) -> Change:
-    """The change of least loss, looked for from `begin` on; none of the `fixed` columns."""
+def fit(read: Part, known: Part, strength: Strength, fixed: Bools) -> Change:
+    """The change of least loss within STEPS, looked for from the table on; none of the `fixed` columns."""
     weights = np.concatenate([
         read.importance / read.importance.mean(),
         known.importance / known.importance.sum() * strength.known * len(read.importance),
@@ -134,8 +137,6 @@ def fit(read: Part, known: Part, strength: Strength, fixed: Bools, begin: Change
     turned, columns, free = x.T.tocsr(), aims.shape[1], ~fixed
     size = x.shape[1] * columns
     first = np.zeros(size + 2 * columns)
-    if begin is not None:
-        first = np.concatenate([begin.words.ravel(), begin.slopes - 1, begin.intercepts])
 
     def split(point: Floats) -> tuple[Floats, Floats, Floats]:
         return point[:size].reshape(-1, columns), point[size : size + columns], point[size + columns :]
@@ -150,7 +151,7 @@ def fit(read: Part, known: Part, strength: Strength, fixed: Bools, begin: Change
         slope = np.concatenate([(turned @ gaps).ravel(), (margins * gaps).sum(axis=0), gaps.sum(axis=0)])
         return float(value), slope + held
 
-    best = minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
+    best = minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": STEPS}).x
     words, slopes, intercepts = split(best)
     return Change(words, 1 + slopes, intercepts)
 
@@ -166,6 +167,8 @@ def table_with(table: WordTable, change: Change, slopes: Floats) -> WordTable:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
+    if not (args.ridge > 0 and args.weight > 0):
+        raise UsageError("--ridge and --weight must be above 0")
     table = read_word_table(args.table, FORMAT.format(args.language), ADVICE)
     names, words = list(table.intercepts), frozenset(table.words)
     rows = [row for path in args.texts for row in read_rows(path) if row["language"] == args.language]
@@ -182,11 +185,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     importance = weights_of([text._replace(source=group) for text, group in zip(texts, groups)])
     read = Part(x, margins_of(table, x), np.array(list(truth.values()), float).T, importance)
     every = [*clean_texts(args.clean, args.language, words), *rehearsed_texts(args.rehearse, args.language, words)]
+    if not any(text.axis and text.learned for text in every):
+        raise UsageError(f"no clean text is left to learn from: a file needs more than {HELD} that the table tells")
     known = known_part(table, every)
     strength, fixed = Strength(args.ridge, args.weight), ~np.array([column.any() for column in truth.values()])
     folds = folds_by_size(groups), folds_of_known(every)
     change = fit(read, known.of(known.importance > 0), strength, fixed)
-    held = held_out(read, known, folds[0], [text.source for text in every if text.axis], strength, fixed, change)
+    held = held_out(read, known, folds[0], [text.source for text in every if text.axis], strength, fixed)
     slopes, out, without = stretched(read, known, folds, held, fixed)
     after = table_with(table, change, slopes)
     if args.out:
@@ -217,17 +222,17 @@ def folds_of_known(texts: Sequence[Known]) -> NDArray[np.int64]:
 
 
 def held_out(
-    read: Part, known: Part, fold: Folds, clean: Sequence[str], strength: Strength, fixed: Bools, begin: Change
-) -> tuple[Floats, Floats]:  # fmt: skip
+    read: Part, known: Part, fold: Folds, clean: Sequence[str], strength: Strength, fixed: Bools
+) -> tuple[Floats, Floats]:
     """Margins of the read texts and of the known ones: the former told by tables that were adapted without their fold,
     the latter, whose first are the clean ones of these sources, without their file; 0 of rehearsed ones."""
     out, without, learned = np.zeros_like(read.margins), np.zeros_like(known.margins), known.importance > 0
     source = np.array([*clean, *[""] * (len(learned) - len(clean))])
     for number in range(FOLDS):
-        change = fit(read.of(fold != number), known.of(learned), strength, fixed, begin)
+        change = fit(read.of(fold != number), known.of(learned), strength, fixed)
         out[fold == number] = change.margins(read.of(fold == number))
     for name in sorted(set(clean)):
-        change = fit(read, known.of(learned & (source != name)), strength, fixed, begin)
+        change = fit(read, known.of(learned & (source != name)), strength, fixed)
         without[source == name] = change.margins(known.of(source == name))
     return out, without
 
