@@ -30,7 +30,7 @@ from benchmarks.shared import add, markdown, read_rows
 from benchmarks.topic_measures import lines_of, measured
 from benchmarks.topic_rehearsal import (
     HELD,
-    Known,
+    KnownText,
     aims_of,
     axes_of,
     clean_texts,
@@ -63,7 +63,7 @@ class Strength(NamedTuple):
     """What the texts that the table knows weigh beside the read ones."""
 
 
-class Part(NamedTuple):
+class TextRows(NamedTuple):
     """Texts as rows: `x` float64[texts, words], scaled to length 1; the others [texts, columns] and [texts]."""
 
     x: csr_matrix
@@ -71,8 +71,8 @@ class Part(NamedTuple):
     aims: Floats
     importance: Floats
 
-    def of(self, which: Bools) -> "Part":
-        return Part(self.x[which], self.margins[which], self.aims[which], self.importance[which])
+    def of(self, which: Bools) -> "TextRows":
+        return TextRows(self.x[which], self.margins[which], self.aims[which], self.importance[which])
 
 
 class Change(NamedTuple):
@@ -81,7 +81,7 @@ class Change(NamedTuple):
     slopes: Floats
     intercepts: Floats
 
-    def margins(self, part: Part) -> Floats:
+    def margins(self, part: TextRows) -> Floats:
         return np.asarray(self.slopes * part.margins + part.x @ self.words + self.intercepts)
 
 
@@ -126,7 +126,7 @@ def folds_by_size(names: Sequence[str]) -> NDArray[np.int64]:
     return np.array([fold[name] for name in names])
 
 
-def fit(read: Part, known: Part, strength: Strength, fixed: Bools) -> Change:
+def fit(read: TextRows, known: TextRows, strength: Strength, fixed: Bools) -> Change:
     """The change of least loss within STEPS, looked for from the table on; none of the `fixed` columns."""
     weights = np.concatenate([
         read.importance / read.importance.mean(),
@@ -183,7 +183,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if len(set(groups)) < FOLDS:
         raise UsageError(f"these texts are of {len(set(groups))} sources: {FOLDS} are needed, to hold some out")
     importance = weights_of([text._replace(source=group) for text, group in zip(texts, groups)])
-    read = Part(x, margins_of(table, x), np.array(list(truth.values()), float).T, importance)
+    read = TextRows(x, margins_of(table, x), np.array(list(truth.values()), float).T, importance)
     every = [*clean_texts(args.clean, args.language, words), *rehearsed_texts(args.rehearse, args.language, words)]
     if not any(text.axis and text.learned for text in every):
         raise UsageError(f"no clean text is left to learn from: a file needs more than {HELD} that the table tells")
@@ -207,13 +207,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def known_part(table: WordTable, texts: Sequence[Known]) -> Part:
+def known_part(table: WordTable, texts: Sequence[KnownText]) -> TextRows:
     x = rows_of(table, [text.counts for text in texts])
     margins = margins_of(table, x)
-    return Part(x, margins, aims_of(margins, texts, list(table.intercepts)), importance_of(texts))
+    return TextRows(x, margins, aims_of(margins, texts, list(table.intercepts)), importance_of(texts))
 
 
-def folds_of_known(texts: Sequence[Known]) -> NDArray[np.int64]:
+def folds_of_known(texts: Sequence[KnownText]) -> NDArray[np.int64]:
     """FOLDS, which is held out nowhere, for rehearsed texts."""
     clean = np.array([text.axis is not None for text in texts])
     found = np.full(len(texts), FOLDS)
@@ -222,7 +222,7 @@ def folds_of_known(texts: Sequence[Known]) -> NDArray[np.int64]:
 
 
 def held_out(
-    read: Part, known: Part, fold: Folds, clean: Sequence[str], strength: Strength, fixed: Bools
+    read: TextRows, known: TextRows, fold: Folds, clean: Sequence[str], strength: Strength, fixed: Bools
 ) -> tuple[Floats, Floats]:
     """Margins of the read texts and of the known ones: the former told by tables that were adapted without their fold,
     the latter, whose first are the clean ones of these sources, without their file; 0 of rehearsed ones."""
@@ -238,7 +238,7 @@ def held_out(
 
 
 def stretched(
-    read: Part, known: Part, folds: tuple[Folds, Folds], held: tuple[Floats, Floats], fixed: Bools
+    read: TextRows, known: TextRows, folds: tuple[Folds, Folds], held: tuple[Floats, Floats], fixed: Bools
 ) -> tuple[Floats, Floats, Floats]:
     """The slope of each column's held-out margins, and these margins, each times the slope by the other folds. Clean
     texts together weigh what the read ones do."""
@@ -264,7 +264,7 @@ def slopes_of(margins: Floats, aims: Floats, weights: Floats, fixed: Bools) -> F
     return np.asarray(1 + minimize(loss, np.zeros(margins.shape[1]), jac=True, method="L-BFGS-B").x)
 
 
-def right_axes(margins: Floats, texts: Sequence[Known], names: Sequence[str]) -> dict[str, Any]:
+def right_axes(margins: Floats, texts: Sequence[KnownText], names: Sequence[str]) -> dict[str, Any]:
     """Of the clean texts that are not learned from: the share of right axes, of all and of each source."""
     right: defaultdict[str, list[bool]] = defaultdict(list)
     for text, axis in zip(texts, axes_of(margins, texts, names)):

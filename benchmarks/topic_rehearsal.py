@@ -42,7 +42,7 @@ KEPT, HELD, CHARACTERS = 100, 40, 1500
 OF_REHEARSED = 0.4
 
 
-class Known(NamedTuple):
+class KnownText(NamedTuple):
     source: str
     axis: str | None
     """That of the folder; null: a rehearsed text."""
@@ -67,12 +67,12 @@ def told(margins: Floats, turns: Sequence[bool], names: Sequence[str]) -> Floats
     return found
 
 
-def axes_of(margins: Floats, texts: Sequence[Known], names: Sequence[str]) -> list[str]:
+def axes_of(margins: Floats, texts: Sequence[KnownText], names: Sequence[str]) -> list[str]:
     rows = told(margins, [text.in_turns for text in texts], names).tolist()
     return [AXIS_OF[str(topic_domain(dict(zip(names, row))))].value for row in rows]
 
 
-def clean_texts(folders: Sequence[Path], language: str, words: frozenset[str]) -> Iterator[Known]:
+def clean_texts(folders: Sequence[Path], language: str, words: frozenset[str]) -> Iterator[KnownText]:
     """Those that have enough of a table's `words` to be told. UsageError where a folder has none."""
     for folder in folders:
         files = sorted(folder.glob("*.jsonl*"))
@@ -91,7 +91,7 @@ def clean_texts(folders: Sequence[Path], language: str, words: frozenset[str]) -
                     yield found
 
 
-def rehearsed_texts(files: Sequence[Path], language: str, words: frozenset[str]) -> Iterator[Known]:
+def rehearsed_texts(files: Sequence[Path], language: str, words: frozenset[str]) -> Iterator[KnownText]:
     for file in sorted(files):
         for row, _ in zip(read_rows(file), range(KEPT)):
             found = _known(row, file, language, None, True)
@@ -99,14 +99,14 @@ def rehearsed_texts(files: Sequence[Path], language: str, words: frozenset[str])
                 yield found
 
 
-def _known(row: Mapping[str, Any], file: Path, language: str, axis: str | None, learned: bool) -> Known:
+def _known(row: Mapping[str, Any], file: Path, language: str, axis: str | None, learned: bool) -> KnownText:
     piece, subjects = Document(row["text"], language=language), row.get("subjects")
     turns = in_turns(piece.plain)
     known = None if subjects is None else tuple(subjects)
-    return Known(file.name.split(".")[0], axis, known, dict(topic_counts(piece)), turns, learned)
+    return KnownText(file.name.split(".")[0], axis, known, dict(topic_counts(piece)), turns, learned)
 
 
-def importance_of(texts: Sequence[Known]) -> Floats:
+def importance_of(texts: Sequence[KnownText]) -> Floats:
     """Of those that are learned from, 0 of others; a source's count together as the root of their number, and all
     rehearsed ones as OF_REHEARSED of 1."""
     sizes = Counter((text.axis, text.source) for text in texts if text.learned)
@@ -118,7 +118,7 @@ def importance_of(texts: Sequence[Known]) -> Floats:
     return found
 
 
-def aims_of(margins: Floats, texts: Sequence[Known], names: Sequence[str]) -> Floats:
+def aims_of(margins: Floats, texts: Sequence[KnownText], names: Sequence[str]) -> Floats:
     """[texts, columns]: what is learned, where the table tells `margins`."""
     aims = odds(margins)
     for aim, text, axis in zip(aims, texts, axes_of(margins, texts, names)):
