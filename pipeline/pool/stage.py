@@ -103,7 +103,8 @@ def decide_keep_rate(
     note = too_small(baseline, cells, options)
     if baseline and not note:
         floors = Floors(
-            options["language_floor"], options["axis_floor"], options["domain_floor"], options["floor_score"]
+            language=options["language_floor"], axis=options["axis_floor"], domain=options["domain_floor"],
+            score=options["floor_score"],
         )  # fmt: skip
         budget = budget_of(baseline, options["aim"], options["at_most"])
         found = find_bounds(budget, cells, by, floors, baseline.languages)
