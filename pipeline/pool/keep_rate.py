@@ -94,7 +94,7 @@ class Floors:
     share of what is kept is. `axis`: the least share of a language's documents that is of an axis. `domain`: the least
     that the part of a domain's documents that is kept is, as a part of its axis's. No floor is more documents than a
     group has with a score of `score` or more: floors keep good documents of a group from being passed over for those
-    of another, and are no reason to keep bad ones."""
+    of another. They limit how many are kept; which ones follows from the rank."""
 
     language: float = 1.0
     axis: float = 0.15
