@@ -17,6 +17,7 @@ from infra.compiled import compiled_with
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.int64]
 
 # What a name of a tag says, a sum of these; the rest is the number of an element that ends by rules of its own, times
 # ELEMENT. Elements of such numbers: `strip_tags.py` lists them in this order.
@@ -34,6 +35,8 @@ DONE, AT_ELEMENT, NO_LETTERS = 0, 1, 2
 
 # Of a link so many bytes are told from the text around it.
 LONGEST_LINK: Final = 300
+# So many lines in succession are a text though each is short: verse, code, people who speak.
+IN_SUCCESSION: Final = 3
 
 _ONE: Final = np.uint64(1)
 _PLACE_SHIFT: Final = np.uint64(64 - PLACES_BITS)
@@ -361,16 +364,48 @@ def _copy_plain(text: Bytes, start: int, out: Bytes, count: int) -> int:
     return int(np.int64(place))
 
 
-@compiled_with(_blank_size, _copy_plain)
-def collapsed(text: Bytes, out: Bytes, least: int) -> tuple[int, bool]:
+def _without_short(out: Bytes, count: int, long: int, lines: Numbers) -> int:
+    """Ends lines in succession at `count`: of fewer than IN_SUCCESSION, those that are not long are taken out. `lines`:
+    how many there are, then of the first two where each begins, with its line feed, and its bytes outside links.
+    Returns where what is left ends."""
+    number, first, second = int(lines[0]), int(lines[1]), int(lines[3])
+    of_first, of_second = int(lines[2]), int(lines[4])
+    lines[0] = 0
+    if number == 0 or number >= IN_SUCCESSION:
+        return count
+    end = second if number == 2 else count
+    if of_first >= long:
+        return count if number == 1 or of_second >= long else end
+    if number == 1 or of_second < long:
+        return first
+    start = second if first else second + 1  # the first line of a text has no line feed before it
+    for at in range(count - start):
+        out[first + at] = out[start + at]
+    return first + count - start
+
+
+def _end_line(out: Bytes, count: int, line: int, bare: int, least: int, long: int, lines: Numbers) -> int:
+    """Ends the line from `line` to `count`, which has `bare` bytes outside links. Returns where what is left ends."""
+    if bare < least:
+        return _without_short(out, line, long, lines)
+    if lines[0] < 2:
+        lines[1 + 2 * lines[0]], lines[2 + 2 * lines[0]] = line, bare
+    lines[0] += 1
+    return count
+
+
+@compiled_with(_blank_size, _copy_plain, _without_short, _end_line)
+def collapsed(text: Bytes, out: Bytes, least: int, long: int) -> tuple[int, bool]:
     """Writes UTF-8 to `out` with LF for each run of LINE and white space, a blank for each other run of white space,
     and none at both ends. Returns its bytes, and whether control characters or surrogates are left in it.
 
-    `least`: lines with fewer bytes outside links, blanks apart, are left out; 0 keeps all, and knows no links. What a
-    link has beyond LONGEST_LINK bytes is outside of it: its end tag is missing, or a page is in one.
+    `least`: lines with fewer bytes outside links, blanks apart, are left out, and of the others those with fewer than
+    `long`, unless IN_SUCCESSION of them follow one another; 0 keeps all, and knows no links. What a link has beyond
+    LONGEST_LINK bytes is outside of it: its end tag is missing, or a page is in one.
     """
     count, pending, unusual = 0, 0, False
     line, bare, linked = 0, 0, -1  # where the line begins, its bytes outside links; those of the link, -1 outside
+    lines = np.zeros(5, np.int64)
     at = 0
     while at < text.size:
         byte = text[at]
@@ -392,8 +427,8 @@ def collapsed(text: Bytes, out: Bytes, least: int) -> tuple[int, bool]:
             if byte <= 0x7F or (byte == 0xC2 and following < 0xA0) or (byte == 0xED and following >= 0xA0):
                 unusual = True
         if pending == 2:
-            if bare < least:
-                count = line
+            if least:
+                count = _end_line(out, count, line, bare, least, long, lines)
             line, bare = count, 0
         if pending:
             if count:
@@ -408,4 +443,6 @@ def collapsed(text: Bytes, out: Bytes, least: int) -> tuple[int, bool]:
         else:
             linked += after - at
         at = after
-    return line if bare < least else count, unusual
+    if least:
+        count = _without_short(out, _end_line(out, count, line, bare, least, long, lines), long, lines)
+    return count, unusual

@@ -39,16 +39,15 @@ def best(cells: Cells, tilt: float, free: int, docs: int) -> tuple[float, int]:
 
 
 def best_of_domains(
-    domains: Mapping[str, Cells], tilt: float, free: int, docs: int, floor: float, score: float
+    domains: Mapping[str, Cells], tilt: float, free: int, docs: int, floor: float
 ) -> dict[str, tuple[float, int]]:
     """The least rank of each domain of an axis, and the tokens that pass; at most `docs` documents do. `floor`: 0 to 1,
-    the least that the part of a domain's documents that is kept is, as a part of the axis's, but no more documents than
-    the domain has with a score of `score` or more."""
+    the least that the part of a domain's documents that is kept is, as a part of the axis's."""
     if len(domains) == 1:
         return {name: best(each, tilt, free, docs) for name, each in domains.items()}
     size = sum(each.all_docs for each in domains.values())
     share = min(floor * docs / size, MOST_OF_GROUP)
-    least = whole({name: min(share * each.all_docs, each.docs_from(score)) for name, each in domains.items()}, docs)
+    least = whole({name: share * each.all_docs for name, each in domains.items()}, docs)
     found: dict[str, tuple[float, int]] = {}
     left = dict(domains)
     while left:

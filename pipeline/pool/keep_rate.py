@@ -1,15 +1,17 @@
 """Keep the best of a pool: so many documents and tokens as are a given share of what a baseline recipe keeps of it.
 
-What the baseline keeps is estimated on the audit sample (`pipeline/job/baseline.py`). The budget is `aim` times the
-estimate, and no more than `at_most` times the lower end of its interval, in documents and in tokens.
+What the baseline keeps is estimated on the audit sample (`pipeline/job/baseline.py`). The budgets are `aim_docs` and
+`aim_tokens` times the estimates, and no more than `at_most` times the lower ends of their intervals.
 
 1. The documents are shared among groups (language, and IQ, EQ or general by the domain label) in proportion to the
    pool, with floors: so each group is cut by its own scores. The domains of an axis compete for its documents, but
    none loses more than a floor allows: where it would, its bound is lower (`domain_bounds.py`).
 2. Within a group the documents with the highest rank are kept: score minus `tilt` for each octave by which a document
-   is longer than the baseline's mean one. A score that rises with length alone would fill the budget of tokens with a
-   few long documents. Shorter ones gain nothing by it, or stubs would win. The tilt is that of a grid at which most
-   tokens are kept within their budget.
+   is longer than the budget of tokens is for each of the budget of documents. A score that rises with length alone
+   would fill the tokens with a few long documents. Shorter ones gain nothing by it, or stubs would win. The tilt is
+   that of a grid at which most tokens are kept within their budget.
+
+Documents under `least_score` count nowhere: of a group of junk not even the best are kept.
 
 Both are found from counters of cells (`score_cells.py`), which are the same on every engine.
 """
@@ -19,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from infra.hashing import sha256_json
 from infra.ledger import Reject
@@ -26,7 +29,18 @@ from pipeline.job.baseline import Baseline
 from pipeline.pool.apply import Verdict
 from pipeline.pool.domain_bounds import MOST_OF_GROUP, best_of_domains, by_axis
 from pipeline.pool.quotas import shared, whole
-from pipeline.pool.score_cells import DOMAIN, LANGUAGE, UNKNOWN, Cells, joined, least_value, length_bins, ranks
+from pipeline.pool.score_cells import (
+    DOMAIN,
+    LANGUAGE,
+    UNKNOWN,
+    Cells,
+    Ints,
+    joined,
+    least_value,
+    length_bins,
+    ranks,
+    score_bins,
+)
 
 # What an octave of length may be worth, in units of logit.
 TILTS = tuple(number / 32 for number in range(-32, 193))
@@ -41,18 +55,19 @@ class KeepBudget:
 
     @property
     def free_tokens(self) -> int:
-        """Of the baseline's mean document: where none is longer, both budgets hold."""
+        """Where no document is longer, both budgets hold."""
         return self.tokens // max(self.docs, 1)
 
 
 @dataclass(frozen=True)
 class Bounds:
     """`tilt`, the tokens up to which length costs nothing, and the least rank by group; a group that is not named has
-    the highest one of its axis, else of its language, else of all."""
+    the highest one of its axis, else of its language, else of all. `least_score`: what no document may be under."""
 
     tilt: float
     free_tokens: int
     groups: Mapping[str, float]
+    least_score: float = 0.0
 
     @property
     def costs(self) -> tuple[float, int]:
@@ -68,12 +83,17 @@ class Bounds:
                 return max(near)
         return max(self.groups.values())
 
+    def passed(self, group: str, scores: Ints, lengths: Ints) -> npt.NDArray[np.bool_]:
+        """Whether documents with these bins of score and length pass."""
+        bound = self.of(group)
+        ranked = ranks(scores, lengths, *self.costs) >= (np.inf if bound is None else bound)
+        return np.asarray(ranked & (scores >= score_bins(np.array([self.least_score]))))
+
     def kept(self, cells: Mapping[str, Cells]) -> dict[str, tuple[int, int]]:
         """Documents and tokens that pass, by group."""
         found = {}
         for name, each in cells.items():
-            bound = self.of(name)
-            passed = ranks(each.scores, each.lengths, *self.costs) >= (np.inf if bound is None else bound)
+            passed = self.passed(name, each.scores, each.lengths)
             found[name] = int(each.docs[passed].sum()), int(each.tokens[passed].sum())
         return found
 
@@ -81,10 +101,10 @@ class Bounds:
         return {"tilt": self.tilt, "free_tokens": self.free_tokens, "groups": dict(self.groups)}
 
 
-def budget_of(baseline: Baseline, aim: float, at_most: float) -> KeepBudget:
+def budget_of(baseline: Baseline, aim_docs: float, aim_tokens: float, at_most: float) -> KeepBudget:
     """The most documents and tokens to keep."""
-    docs = min(aim * baseline.docs, at_most * (baseline.docs_interval[0] or 0.0))
-    tokens = min(aim * baseline.tokens, at_most * (baseline.tokens_interval[0] or 0.0))
+    docs = min(aim_docs * baseline.docs, at_most * (baseline.docs_interval[0] or 0.0))
+    tokens = min(aim_tokens * baseline.tokens, at_most * (baseline.tokens_interval[0] or 0.0))
     return KeepBudget(int(docs), int(tokens))
 
 
@@ -92,17 +112,11 @@ def budget_of(baseline: Baseline, aim: float, at_most: float) -> KeepBudget:
 class Floors:
     """What each group keeps at least. `language`: of a language's share of the extracted pages, the least that its
     share of what is kept is. `axis`: the least share of a language's documents that is of an axis. `domain`: the least
-    that the part of a domain's documents that is kept is, as a part of its axis's. No floor is more documents than a
-    group has with a score of `score` or more: floors keep good documents of a group from being passed over for those
-    of another. They limit how many are kept; which ones follows from the rank."""
+    that the part of a domain's documents that is kept is, as a part of its axis's."""
 
     language: float = 1.0
     axis: float = 0.15
     domain: float = 0.7
-    score: float = 0.5
-
-    def most(self, cells: Cells) -> int:
-        return cells.docs_from(self.score)
 
 
 def quotas(
@@ -111,15 +125,13 @@ def quotas(
     """The documents that each group may keep. `spoken`: the extracted pages of each language."""
     sizes = {name: float(each.all_docs) for name, each in cells.items()}
     caps = {name: size * MOST_OF_GROUP for name, size in sizes.items()}
-    good = {name: floors.most(each) for name, each in cells.items()}
     if LANGUAGE not in by:
-        return whole(shared(docs, sizes, {name: min(floors.axis * docs, good[name]) for name in sizes}, caps), docs)
+        return whole(shared(docs, sizes, dict.fromkeys(sizes, floors.axis * docs), caps), docs)
     members: dict[str, list[str]] = {}
     for name in sizes:
         members.setdefault(name.split("/")[0], []).append(name)
     pages = sum(spoken.values())
-    wanted = {name: floors.language * docs * spoken.get(name, 0.0) / pages if pages else 0.0 for name in members}
-    least = {name: min(wanted[name], sum(good[each] for each in mine)) for name, mine in members.items()}
+    least = {name: floors.language * docs * spoken.get(name, 0.0) / pages if pages else 0.0 for name in members}
     of_languages = shared(
         docs,
         {name: sum(sizes[each] for each in mine) for name, mine in members.items()},
@@ -129,7 +141,7 @@ def quotas(
     parts: dict[str, float] = {}
     for language, mine in members.items():
         total = of_languages[language]
-        floor = {name: min(floors.axis * total, good[name]) for name in mine}
+        floor = dict.fromkeys(mine, floors.axis * total)
         parts |= shared(total, {name: sizes[name] for name in mine}, floor, {name: caps[name] for name in mine})
     return whole(parts, docs)
 
@@ -140,9 +152,12 @@ def find_bounds(
     by: tuple[str, ...],
     floors: Floors,
     spoken: Mapping[str, float],
+    least_score: float = 0.0,
 ) -> Bounds:
     """The bounds that keep the most within both budgets."""
-    docs, none = budget.docs, Bounds(0.0, budget.free_tokens, {})
+    docs, none = budget.docs, Bounds(0.0, budget.free_tokens, {}, least_score)
+    good = {name: each.of_score(least_score) for name, each in cells.items()}
+    cells = {name: each for name, each in good.items() if each.all_docs}
     members = by_axis(cells) if DOMAIN in by else {name: {name: each} for name, each in cells.items()}
     axes = {name: joined(each.values()) for name, each in members.items()}
     while docs > 0:
@@ -151,7 +166,7 @@ def find_bounds(
         for tilt in TILTS:
             found: dict[str, tuple[float, int]] = {}
             for name, domains in members.items():
-                found |= best_of_domains(domains, tilt, none.costs[1], parts[name], floors.domain, floors.score)
+                found |= best_of_domains(domains, tilt, none.costs[1], parts[name], floors.domain)
             tokens = sum(each for _, each in found.values())
             if most < tokens <= budget.tokens:
                 groups = {name: rank for name, (rank, _) in sorted(found.items())}
@@ -173,7 +188,7 @@ class KeepRateJudge:
 
     @property
     def fingerprint(self) -> str:
-        return sha256_json(["keep-rate", self.step, self.signal, self.bounds.as_json()])
+        return sha256_json(["keep-rate", self.step, self.signal, self.bounds.as_json(), self.bounds.least_score])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -182,9 +197,9 @@ class KeepRateJudge:
 
     def __call__(self, known: dict[str, Any]) -> Verdict:
         signals = dict.fromkeys(self.names, known["value"])
-        bound, length, costs = self.bounds.of(known["group"] or UNKNOWN), known["length"], self.bounds.costs
-        rank = float(ranks(np.array([known["score"]]), np.array([length]), *costs)[0])
-        if bound is not None and rank >= bound:
+        group, length = known["group"] or UNKNOWN, known["length"]
+        if self.bounds.passed(group, np.array([known["score"]]), np.array([length]))[0]:
             return Verdict(signals, None)
-        least = None if bound is None else least_value(bound, length, *costs)
+        bound = self.bounds.of(group)
+        least = None if bound is None else max(least_value(bound, length, *self.bounds.costs), self.bounds.least_score)
         return Verdict(signals, Reject(self.step, f"min_{self.signal}", known["value"], least))

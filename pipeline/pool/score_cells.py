@@ -178,9 +178,10 @@ class Cells:
     def all_tokens(self) -> int:
         return int(self.tokens.sum())
 
-    def docs_from(self, score: float) -> int:
-        """Documents in the bin of this score, a probability, and above."""
-        return int(self.docs[self.scores >= score_bins(np.array([score]))[0]].sum())
+    def of_score(self, least: float) -> "Cells":
+        """Those in the bin of this score, a probability, and above."""
+        which = self.scores >= score_bins(np.array([least]))[0]
+        return Cells(self.scores[which], self.lengths[which], self.docs[which], self.tokens[which])
 
 
 def joined(parts: Iterable[Cells]) -> Cells:

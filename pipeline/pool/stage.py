@@ -94,7 +94,7 @@ def decide_keep_rate(
     scored = scored_table(tables, source, signal, by)
     cells = count_cells(tables, scored)
     baseline = baseline_of(source)
-    frozen = Bounds(options["tilt"], options["free_tokens"], options["bounds"])
+    frozen = Bounds(options["tilt"], options["free_tokens"], options["bounds"], options["least_score"])
     found: Bounds | None = None
     if baseline and baseline.recipe != options["of"]:
         raise UsageError(
@@ -102,12 +102,9 @@ def decide_keep_rate(
         )
     note = too_small(baseline, cells, options)
     if baseline and not note:
-        floors = Floors(
-            language=options["language_floor"], axis=options["axis_floor"], domain=options["domain_floor"],
-            score=options["floor_score"],
-        )  # fmt: skip
-        budget = budget_of(baseline, options["aim"], options["at_most"])
-        found = find_bounds(budget, cells, by, floors, baseline.languages)
+        floors = Floors(options["language_floor"], options["axis_floor"], options["domain_floor"])
+        budget = budget_of(baseline, options["aim_docs"], options["aim_tokens"], options["at_most"])
+        found = find_bounds(budget, cells, by, floors, baseline.languages, options["least_score"])
     used = frozen if options["frozen"] or found is None else found
     kept = used.kept(cells)
     docs, tokens = (sum(each[number] for each in kept.values()) for number in (0, 1))

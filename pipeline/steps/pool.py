@@ -18,8 +18,9 @@ METHODS: dict[str, str] = {
     "clusters": "documents clustered by meaning; the worst clusters are dropped",
     "keep_rate": "the best by a score: at most a share of what a baseline recipe keeps, by language, axis and domain",
 }
-# An octave of length that cost more logits would outweigh any score: a slip of the pen.
-_MOST_TILT = 100
+# The least is the least that a pool finds (`TILTS`). An octave of length that cost more logits than the most would
+# outweigh any score: a slip of the pen.
+_LEAST_TILT, _MOST_TILT = -1, 100
 # What each option does, with its unit and range.
 ABOUT: dict[str, str] = {
     "signal": "the signal whose percentile decides",
@@ -33,14 +34,15 @@ ABOUT: dict[str, str] = {
     "marks": "rules `{ signal, max }` (or `min`): the score is multiplied by the share of documents that pass",
     "min_size": "a cluster with fewer measured documents has no score and is kept",
     "at_most": "the most of what the baseline keeps, in documents and in tokens: of the lower end of its interval",
-    "aim": "the share of the baseline's estimate that is aimed at",
+    "aim_docs": "the share of the baseline's documents, as estimated, that is aimed at",
+    "aim_tokens": "the same of its tokens; more than `aim_docs` where the best documents are longer than the mean one",
     "of": "the baseline: a recipe that the audit sample went through (`baseline` of the extract stage)",
     "language_floor": "the least share of a language in what is kept, as a part of its share of the extracted pages",
     "axis_floor": "the least share of IQ, of EQ and of general in what is kept of a language",
     "domain_floor": "with `by` domain: the least share of a domain's documents that is kept, as a part of its axis's",
-    "floor_score": "no floor is more documents than a group has with this score or a higher one",
+    "least_score": "documents with a lower score are not kept, whatever the pool, and no floor counts them",
     "bounds": "least ranks by group that `refinery calibrate` found, for a pool that is too small, or with `frozen`",
-    "tilt": "what an octave of length costs with these bounds, in units of logit, 0 to 100",
+    "tilt": "what an octave of length costs with these bounds, in units of logit, -1 to 100",
     "free_tokens": "up to so many tokens length costs nothing, with these bounds",
     "frozen": "`bounds` decide, whatever the pool; what its own would keep is reported as drift",
     "sample": "documents on which the clusters are fitted, chosen by hash; at least 20 for each cluster",
@@ -61,9 +63,9 @@ CLUSTERS: dict[str, Any] = {
     "clusters": 100, "drop": None, "score": "quality", "marks": (), "min_size": DOCUMENTS_A_CLUSTER, "sample": 20_000,
 }  # fmt: skip
 KEEP_RATE: dict[str, Any] = {
-    "signal": "quality", "of": "falcon", "at_most": 0.09, "aim": 0.075, "by": ("language", "axis"),
-    "language_floor": 1.0, "axis_floor": 0.15, "domain_floor": 0.7, "floor_score": 0.5, "min_count": 100, "bounds": {},
-    "tilt": 0.0, "free_tokens": 0, "frozen": False,
+    "signal": "quality", "of": "falcon", "at_most": 0.09, "aim_docs": 0.068, "aim_tokens": 0.08,
+    "by": ("language", "axis"), "language_floor": 1.0, "axis_floor": 0.15, "domain_floor": 0.7, "least_score": 0.5,
+    "min_count": 100, "bounds": {}, "tilt": 0.0, "free_tokens": 0, "frozen": False,
 }  # fmt: skip
 OPTIONS: dict[str, dict[str, Any]] = {"quantile": QUANTILE, "clusters": CLUSTERS, "keep_rate": KEEP_RATE}
 
@@ -155,12 +157,13 @@ def _keep_rate(options: dict[str, Any], place: str) -> dict[str, Any]:
     for name in ("signal", "of"):
         if not isinstance(options[name], str):
             raise UsageError(f"{place}: {name} must be a name, not {shown(options[name])}")
-    for name in ("at_most", "aim", "language_floor", "axis_floor", "domain_floor", "floor_score"):
+    for name in ("at_most", "aim_docs", "aim_tokens", "language_floor", "axis_floor", "domain_floor", "least_score"):
         value = options[name]
         if type(value) not in (int, float) or not 0 <= value <= 1:
             raise UsageError(f"{place}: {name} is {shown(value)}; it must be a share, 0 to 1")
-    if options["aim"] > options["at_most"]:
-        raise UsageError(f"{place}: aim {options['aim']} is above at_most {options['at_most']}")
+    for name in ("aim_docs", "aim_tokens"):
+        if options[name] > options["at_most"]:
+            raise UsageError(f"{place}: {name} {options[name]} is above at_most {options['at_most']}")
     by = [options["by"]] if isinstance(options["by"], str) else options["by"]
     grouped = [name for name in ("language", "axis", "domain") if name in by] if isinstance(by, list | tuple) else None
     if grouped is None or len(grouped) != len(by):
@@ -175,8 +178,9 @@ def _keep_rate(options: dict[str, Any], place: str) -> dict[str, Any]:
     values: list[Any] = [options["tilt"], *bounds.values()] if isinstance(bounds, Mapping) else [None]
     if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
         raise UsageError(f"{place}: bounds must be {{ GROUP = NUMBER }}, and tilt a number")
-    if not 0 <= options["tilt"] <= _MOST_TILT:
-        raise UsageError(f"{place}: tilt is {shown(options['tilt'])}; it must be a number, 0 to {_MOST_TILT}")
+    if not _LEAST_TILT <= options["tilt"] <= _MOST_TILT:
+        tilt = shown(options["tilt"])
+        raise UsageError(f"{place}: tilt is {tilt}; it must be a number, {_LEAST_TILT} to {_MOST_TILT}")
     if options["frozen"] and not bounds:
         raise UsageError(f"{place}: frozen needs the bounds that `refinery calibrate` writes")
     return {**options, "by": grouped, "bounds": {name: bounds[name] for name in sorted(bounds)}}

@@ -58,8 +58,10 @@ _CODEC: Final = ("utf-8", "surrogatepass")
 
 
 # Blanks apart. Of menus, and of lists of titles, a line has hardly a byte outside its links. A Han character has three
-# bytes, so that a line of verse has more than these in both languages.
+# bytes, so that a line of verse has more than these in both languages. Of the labels around a text, fewer than three
+# such lines follow one another (`IN_SUCCESSION`), and they are no sentences.
 MIN_UNLINKED: Final = 16
+MIN_ALONE: Final = 80
 
 # What a page writes as the ends of a link are none: another control character, which is left out of the text as well.
 _CONTROL: Final = 3
@@ -70,7 +72,8 @@ _LINK_REFERENCE: Final = re.compile(rb"&#(?:0*+[12](?![0-9])|[xX]0*+[12](?![0-9a
 @dataclass(frozen=True)
 class StripTagsOptions:
     unlinked: bool = False
-    """Without the lines that have fewer than 16 bytes (blanks apart) outside links: menus, lists of titles, labels."""
+    """Without the lines that have fewer than 16 bytes (blanks apart) outside links, menus and lists of titles, and
+    without those with fewer than 80 that are not among three of 16 and more in succession: labels, notices."""
 
 
 def strip_tags(html: str, url: str, options: StripTagsOptions) -> Extracted:  # noqa: ARG001
@@ -97,7 +100,7 @@ def _visible_text(html: str, utf8: bytes, least: int) -> str:
             raw = _LINK_REFERENCE.sub(bytes([_CONTROL]), raw)
         raw = characters(raw.decode(*_CODEC)).encode(*_CODEC)
     room = np.empty(len(raw), np.uint8)
-    size, unusual = collapsed(np.frombuffer(raw, np.uint8), room, least)
+    size, unusual = collapsed(np.frombuffer(raw, np.uint8), room, least, MIN_ALONE)
     text = room[:size].tobytes().decode(*_CODEC)
     return tidy(text) if unusual else text
 

@@ -28,7 +28,7 @@ from tests.pipeline.command import answer, refinery
 from tests.pipeline.datasets import document, make_dataset
 from tests.pipeline.pools import judged, pool_recipe
 
-FLOORS = Floors(language=0.8, axis=0.15, domain=0.7, score=0.0)
+FLOORS = Floors(language=0.8, axis=0.15, domain=0.7)
 BY = ("language", "axis")
 Pool = dict[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
 
@@ -134,18 +134,23 @@ def test_a_language_and_an_axis_have_their_floors() -> None:
     assert abs(found["en/IQ"] - found["en/general"]) <= 1
 
 
-def test_a_floor_is_no_more_than_what_a_group_has_of_good_documents() -> None:
-    """Of a group of junk no floor takes the best: its documents go to the others."""
-    pool = drawn(4, {"en/EQ": 400, "en/IQ": 500, "en/general": 30, "zh/IQ": 60})
-    for name, good in (("en/general", 2), ("zh/IQ", 5)):
-        tokens = pool[name][1]
-        pool[name] = np.where(np.arange(len(tokens)) < good, 0.8, 0.3), tokens
-    spoken = {"en": 800.0, "zh": 200.0}
-    before = quotas(100, cells_of(pool), BY, FLOORS, spoken)
-    found = quotas(100, cells_of(pool), BY, replace(FLOORS, score=0.5), spoken)
-    assert (before["en/general"], before["zh/IQ"]) == (12, 16)  # .15 of 84 is 12.6; .8 of .2
-    assert (found["en/general"], found["zh/IQ"]) == (3, 6)  # their share of the pool: both floors are less
-    assert sum(found.values()) == sum(before.values()) == 100
+def test_of_a_group_of_junk_not_even_the_best_are_kept() -> None:
+    """Neither for a floor nor in proportion; the documents go to the others."""
+    pool = drawn(4, {"en/EQ": 400, "en/IQ": 500, "en/general": 30, "zh/IQ": 60, "zh/EQ": 9})
+    for name, good in (("en/general", 2), ("zh/IQ", 5), ("zh/EQ", 0)):
+        number = np.arange(len(pool[name][1]))
+        pool[name] = np.where(number < good, 0.8 + 0.03 * number, 0.3), pool[name][1]
+    cells, spoken, budget = cells_of(pool), {"en": 800.0, "zh": 200.0}, KeepBudget(100, 10**9)
+    bounds = find_bounds(budget, cells, BY, FLOORS, spoken, 0.5)
+    kept = {name: docs for name, (docs, _) in bounds.kept(cells).items()}
+    assert bounds.kept(cells) == kept_by_judge(pool, bounds)
+    assert (kept["en/general"], kept["zh/IQ"], kept["zh/EQ"]) == (1, 3, 0)  # half of what is good
+    assert sum(kept.values()) >= 90
+    judge = KeepRateJudge("rate", "quality", Bounds(1.0, 100, {"en/IQ": -2.0}, 0.5))
+    short = judge({"group": "en/IQ", "value": 0.49, "score": int(score_bins(np.array([0.49]))[0]), "length": 4}).reject
+    assert short is not None and short.threshold == 0.5
+    long = judge({"group": "en/IQ", "value": 0.7, "score": int(score_bins(np.array([0.7]))[0]), "length": 44}).reject
+    assert long is not None and long.threshold is not None and long.threshold > 0.7
 
 
 def test_a_domain_of_junk_has_no_floor() -> None:
@@ -153,7 +158,14 @@ def test_a_domain_of_junk_has_no_floor() -> None:
     pool["en/EQ/arts"] = pool["en/EQ/arts"][0] / 1000, pool["en/EQ/arts"][1]
     cells, by, budget = cells_of(pool), (*BY, "domain"), KeepBudget(90, 10**9)  # .7 of .1 of 100, less by equal ranks
     assert find_bounds(budget, cells, by, FLOORS, {}).kept(cells)["en/EQ/arts"][0] == 5
-    assert find_bounds(budget, cells, by, replace(FLOORS, score=0.5), {}).kept(cells)["en/EQ/arts"][0] == 0
+    assert find_bounds(budget, cells, by, FLOORS, {}, 0.5).kept(cells)["en/EQ/arts"][0] == 0
+
+
+def test_a_pool_of_junk_keeps_nothing() -> None:
+    pool = drawn(2, {"en/EQ/arts": 100, "en/IQ/code": 50})
+    cells = cells_of({name: (values / 1000, tokens) for name, (values, tokens) in pool.items()})
+    bounds = find_bounds(KeepBudget(20, 10**9), cells, (*BY, "domain"), FLOORS, {"en": 150.0}, 0.5)
+    assert set(bounds.kept(cells).values()) == {(0, 0)}
 
 
 def test_a_domain_that_scores_lower_keeps_its_floor_and_the_budget_holds() -> None:
@@ -176,13 +188,13 @@ def test_a_domain_that_scores_lower_keeps_its_floor_and_the_budget_holds() -> No
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=5), st.integers(0, 300), st.floats(0, 1), st.integers(0, 9))
 def test_domains_share_the_documents_of_an_axis(sizes: list[int], docs: int, floor: float, seed: int) -> None:
     domains = cells_of(drawn(seed, {f"d{number}": size for number, size in enumerate(sizes)}))
-    found = best_of_domains(domains, 0.5, 36, docs, floor, 0.0)
+    found = best_of_domains(domains, 0.5, 36, docs, floor)
     kept = {
         name: int(each.docs[ranks(each.scores, each.lengths, 0.5, 36) >= found[name][0]].sum())
         for name, each in domains.items()
     }
     assert sum(kept.values()) <= docs
-    one = best_of_domains(domains, 0.5, 36, docs, 0.0, 0.0)
+    one = best_of_domains(domains, 0.5, 36, docs, 0.0)
     assert len({bound for bound, _ in one.values()}) == 1
 
 
@@ -218,9 +230,9 @@ def baseline(docs: float, tokens: float, **more: Any) -> Baseline:
 
 
 def test_the_budget_is_the_aim_but_no_more_than_at_most_of_the_lower_end() -> None:
-    assert budget_of(baseline(400, 200_000), 0.075, 0.09) == KeepBudget(30, 15_000)
+    assert budget_of(baseline(400, 200_000), 0.075, 0.08, 0.09) == KeepBudget(30, 16_000)
     unsure = baseline(400, 200_000, sampled=50, docs_variance=60.0**2, tokens_variance=90_000.0**2)
-    found = budget_of(unsure, 0.075, 0.09)
+    found = budget_of(unsure, 0.075, 0.075, 0.09)
     assert found.docs == int(0.09 * (unsure.docs_interval[0] or 0)) < 30
     assert found.tokens == int(0.09 * (unsure.tokens_interval[0] or 0)) < 15_000
 
@@ -245,7 +257,7 @@ def test_a_stage_keeps_the_share_of_its_baseline_and_says_so(tmp_path: Path) -> 
     rows = pool_rows()
     extra = {"baseline": baseline(300, 60_000, languages={"en": 200.0, "zh": 100.0}).as_json()}
     make_dataset(tmp_path / "given", "filter", rows, [], extra=extra, cuts=[100, 250])
-    made = rated(tmp_path, tmp_path / "given", aim=0.09)
+    made = rated(tmp_path, tmp_path / "given", aim_docs=0.09, aim_tokens=0.09)
     pool = made.manifest.extra["pool"]
     sums = made.manifest.shards.sums
     assert pool["used"] == "pool" and 25 <= sums.rows <= 27 and 4900 <= sums.tokens <= 5400
@@ -292,7 +304,7 @@ def test_domains_of_any_name_are_groups_and_the_budget_is_full(by: list[str], tm
     rows[0]["domain"], rows[1]["domain"], rows[2]["domain"] = None, "", "science/physics"
     extra = {"baseline": baseline(300, 60_000, languages={"en": 200.0, "zh": 100.0}).as_json()}
     make_dataset(tmp_path / "given", "filter", rows, [], extra=extra, cuts=[100, 250])
-    made = rated(tmp_path, tmp_path / "given", aim=0.09, by=by)
+    made = rated(tmp_path, tmp_path / "given", aim_docs=0.09, aim_tokens=0.09, by=by)
     groups = {group["group"]: group for group in made.manifest.extra["pool"]["groups"]}
     assert sum(group["docs"] for group in groups.values()) == 400 and 25 <= made.manifest.shards.sums.rows <= 27
     depth = len(by)
@@ -356,7 +368,8 @@ def test_names_of_groups_may_end_in_nul(by: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"aim": 0.2}, "aim 0.2 is above at_most 0.09"),
+        ({"aim_docs": 0.2}, "aim_docs 0.2 is above at_most 0.09"),
+        ({"aim_tokens": 0.1}, "aim_tokens 0.1 is above at_most 0.09"),
         ({"at_most": 2}, "at_most is 2; it must be a share"),
         *(
             ({"by": by}, "it may name language, axis and domain")
@@ -366,8 +379,8 @@ def test_names_of_groups_may_end_in_nul(by: list[str], tmp_path: Path) -> None:
         ({"domain_floor": -1}, "domain_floor is -1; it must be a share"),
         ({"frozen": True}, "frozen needs the bounds"),
         ({"bounds": {"en/IQ": "x"}}, "bounds must be"),
-        ({"tilt": 1e308}, "tilt is 1e\\+308; it must be a number, 0 to 100"),
-        ({"tilt": -1}, "tilt is -1; it must be"),
+        ({"tilt": 1e308}, "tilt is 1e\\+308; it must be a number, -1 to 100"),
+        ({"tilt": -1.1}, "tilt is -1.1; it must be"),
         ({"min_count": 0}, "min_count is 0"),
     ],
 )

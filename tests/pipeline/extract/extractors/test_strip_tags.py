@@ -1,14 +1,16 @@
 """All visible text by regular expressions: the same as by following each tag."""
 
 import time
+from itertools import groupby
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.extract.extractors.all_text import AllTextOptions, all_text
-from pipeline.extract.extractors.strip_tags import EXTRACTOR, MIN_UNLINKED, StripTagsOptions, strip_tags
+from pipeline.extract.extractors.strip_tags import EXTRACTOR, MIN_ALONE, MIN_UNLINKED, StripTagsOptions, strip_tags
 from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN
+from pipeline.extract.visible_kernels import IN_SUCCESSION
 from tests.pipeline.extract.extractors.visible_by_patterns import _ODD, visible_text
 
 NAMES = ["p", "div", "td", "b", "a", "script", "style", "svg", "title", "x-y", "p-x", "BR", "table", "noscript", "html"]
@@ -118,7 +120,8 @@ def test_any_page_gives_a_text_without_nuls(html: str) -> None:
 
 
 UNLINKED = StripTagsOptions(unlinked=True)
-LONG = "A sentence of a text, long enough."
+LONG = "A sentence of a text that is long enough to stand alone: it has eighty bytes and more, as few labels have."
+LABEL = "Share it with your friends:"
 
 
 @pytest.mark.parametrize(
@@ -126,8 +129,14 @@ LONG = "A sentence of a text, long enough."
     [
         ("<li><a href=/>The first page of a shop</a><li><a>Baskets and payment</a><p>" + LONG, LONG),
         (f"<p>{LONG} <a href=x>With a link</a> in it", f"{LONG} With a link in it"),
-        ("<h1>Short</h1><p>床前明月光，</p><p>五个汉字呢", "床前明月光，"),
-        ("<p>has fifteen byte<p>has sixteen bytes 16", "has sixteen bytes 16"),
+        ("<h1>Short</h1><p>床前明月光，</p><p>疑是地上霜。</p><p>五个汉字呢<p>举头望明月，", ""),
+        (f"<p>床前明月光，</p>{'<p>疑是地上霜。' * 2}<p>五个汉字呢", "床前明月光，\n疑是地上霜。\n疑是地上霜。"),
+        (f"{'<p>has fifteen byte' * 3}<p>none{'<p>has sixteen bytes 16' * 3}", "\n".join(["has sixteen bytes 16"] * 3)),
+        (f"<p>{LABEL}<p>{LONG}", LONG),
+        (f"<p>{LONG}<p>{LABEL}", LONG),
+        (f"<p>{LABEL}<p>{LONG}<p>{LABEL}", f"{LABEL}\n{LONG}\n{LABEL}"),
+        (f"<p>{LONG}<p>Menu<p>{LABEL}<p>{LONG}<p>Menu<p>{LABEL}<p>{LABEL}<p>Menu<p>{LONG}", f"{LONG}\n{LONG}\n{LONG}"),
+        (f"<p>{LABEL}<p>{LABEL}<p>Menu<p>{LABEL}<p>Menu", ""),
         (f"<a><h2>A card that is one link</h2><p>{LONG}</p></a><p>{LONG}", LONG),
         ("<a>" + "word " * 100, ("word " * 100).strip()),  # no end tag, or a page in a link
         (f"<p>\1\1{LONG}\2<p>\1{LONG}", f"{LONG}\n{LONG}"),  # no marks of links but those of tags
@@ -151,8 +160,23 @@ def test_unlinked_lines_are_lines_of_the_text(html: str) -> None:
     rest = iter(whole)
     assert unlinked == [""] or all(line in rest for line in unlinked)  # in their order
     if "<a" not in html.lower() and not set(html) & set("\x7f\x80\ud800"):  # which are left out of a line at last
-        long = [line for line in whole if len(line.replace(" ", "").encode()) >= MIN_UNLINKED]
-        assert unlinked == (long or [""])
+        assert unlinked == (_in_succession(whole) or [""])
+
+
+def _in_succession(lines: list[str]) -> list[str]:
+    sizes = [len(line.replace(" ", "").encode()) for line in lines]
+    kept: list[str] = []
+    for is_text, group in groupby(zip(sizes, lines), lambda each: each[0] >= MIN_UNLINKED):
+        run = list(group)
+        kept += [line for size, line in run if is_text and (len(run) >= IN_SUCCESSION or size >= MIN_ALONE)]
+    return kept
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([1, 15, 16, 20, 79, 80, 90]), max_size=12))
+def test_short_lines_stay_in_succession(sizes: list[int]) -> None:
+    lines = [chr(97 + number) * size for number, size in enumerate(sizes)]
+    assert strip_tags("<p>".join(lines), "", UNLINKED).text == "\n".join(_in_succession(lines))
 
 
 @pytest.mark.parametrize("options", [StripTagsOptions(), UNLINKED])
