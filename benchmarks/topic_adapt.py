@@ -18,6 +18,7 @@ texts are told twice, by the table that learned from others of their file, and b
 import argparse
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix, vstack
 
-from benchmarks.shared import add, markdown, read_rows
+from benchmarks.rows import check_folders, rows_in
+from benchmarks.shared import add, markdown
+from benchmarks.topic_inputs import FIELDS, labelled, topic_table
 from benchmarks.topic_measures import lines_of, measured
 from benchmarks.topic_rehearsal import (
     HELD,
@@ -39,11 +42,11 @@ from benchmarks.topic_rehearsal import (
     rehearsed_texts,
     told,
 )
-from benchmarks.topics import FOLDS, columns_of, labelled, weights_of
+from benchmarks.topics import FOLDS, columns_of, weights_of
 from infra.errors import UsageError
 from infra.storage import write_bytes
-from pipeline.models.topics import ADVICE, FORMAT, LEAST_WORDS
-from pipeline.models.word_table import WordTable, read_word_table
+from pipeline.models.topics import FORMAT, LEAST_WORDS
+from pipeline.models.word_table import WordTable
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -167,12 +170,15 @@ def table_with(table: WordTable, change: Change, slopes: Floats) -> WordTable:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    if not (args.ridge > 0 and args.weight > 0):
-        raise UsageError("--ridge and --weight must be above 0")
-    table = read_word_table(args.table, FORMAT.format(args.language), ADVICE)
+    if not (0 < args.ridge < inf and 0 < args.weight < inf):
+        raise UsageError("--ridge and --weight must be above 0, and numbers")
+    check_folders(args.out)
+    table = topic_table(args.table, args.language)
     names, words = list(table.intercepts), frozenset(table.words)
-    rows = [row for path in args.texts for row in read_rows(path) if row["language"] == args.language]
+    rows = rows_in(args.texts, args.language, *FIELDS)
     texts = [labelled(row) for row in rows if row["subjects"] is not None]
+    if not texts:
+        raise UsageError(f"subjects of all texts in {args.language!r} are not known (null): give texts that were read")
     texts = [text for text in texts if len(text.counts.keys() & words) >= LEAST_WORDS]
     if not texts:
         raise UsageError(f"{args.table} tells nothing of these texts: is it a table of their language?")
@@ -185,8 +191,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     importance = weights_of([text._replace(source=group) for text, group in zip(texts, groups)])
     read = TextRows(x, margins_of(table, x), np.array(list(truth.values()), float).T, importance)
     every = [*clean_texts(args.clean, args.language, words), *rehearsed_texts(args.rehearse, args.language, words)]
-    if not any(text.axis and text.learned for text in every):
-        raise UsageError(f"no clean text is left to learn from: a file needs more than {HELD} that the table tells")
+    for learned, what in ((True, "learn from"), (False, "measure by")):
+        if not any(text.axis and text.learned == learned for text in every):
+            raise UsageError(f"no clean text is left to {what}: a file needs more than {HELD} that the table tells")
     known = known_part(table, every)
     strength, fixed = Strength(args.ridge, args.weight), ~np.array([column.any() for column in truth.values()])
     folds = folds_by_size(groups), folds_of_known(every)

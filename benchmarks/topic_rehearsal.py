@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.shared import read_rows
+from benchmarks.rows import MAYBE_SUBJECTS, TEXT, checked_rows
 from infra.errors import UsageError
 from mixers.domains import AXIS_OF
 from mixers.subjects import DOMAIN_OF_SUBJECT
@@ -77,11 +77,11 @@ def clean_texts(folders: Sequence[Path], language: str, words: frozenset[str]) -
     for folder in folders:
         files = sorted(folder.glob("*.jsonl*"))
         if not files:
-            raise UsageError(f"there are no JSON lines in {folder}")
+            raise UsageError(f"there are no JSON lines in {folder}: --clean takes folders with files *.jsonl")
         axis = "EQ" if folder.name.startswith("eq") else "IQ"
         for file in files:
             chance = random.Random(file.name)
-            texts = [row["text"] for row in read_rows(file)]
+            texts = [row["text"] for row in checked_rows(file, TEXT)]
             chance.shuffle(texts)
             for number, text in enumerate(texts[: HELD + KEPT]):
                 begin = chance.randrange(max(1, len(text) - CHARACTERS + 1))
@@ -93,7 +93,7 @@ def clean_texts(folders: Sequence[Path], language: str, words: frozenset[str]) -
 
 def rehearsed_texts(files: Sequence[Path], language: str, words: frozenset[str]) -> Iterator[KnownText]:
     for file in sorted(files):
-        for row, _ in zip(read_rows(file), range(KEPT)):
+        for row, _ in zip(checked_rows(file, TEXT, MAYBE_SUBJECTS), range(KEPT)):
             found = _known(row, file, language, None, True)
             if len(found.counts.keys() & words) >= LEAST_WORDS:
                 yield found

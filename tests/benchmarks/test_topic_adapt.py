@@ -114,8 +114,10 @@ def test_the_same_texts_make_the_same_bytes(args: Namespace) -> None:
 
 
 def test_what_cannot_be_used_is_refused(args: Namespace, tmp_path: Path) -> None:
+    short = json.loads(args.texts[0].read_text().splitlines()[0]) | {"text": "add"}
+    (tmp_path / "few.jsonl").write_text(json.dumps(short))
     with pytest.raises(UsageError, match="tells nothing of these texts"):
-        topic_adapt.run(Namespace(**{**vars(args), "texts": []}))
+        topic_adapt.run(Namespace(**{**vars(args), "texts": [tmp_path / "few.jsonl"]}))
     lines = args.texts[0].read_text().splitlines()
     (tmp_path / "one.jsonl").write_text("\n".join(line for line in lines if '"web 1"' in line))
     with pytest.raises(UsageError, match="5 are needed"):
