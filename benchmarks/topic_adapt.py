@@ -12,7 +12,9 @@ is told with .9 holds for nine in ten, and which axis is told stays.
 
 `--texts` has rows as `benchmarks topics` takes them; only those whose subjects are known count. A source is held out as
 a whole, together with sources that have near-copies of its texts, and weighs as the root of its number of texts. Clean
-texts are told twice, by the table that learned from others of their file, and by one that learned from none of it.
+and rehearsed texts that are near-copies of read ones are left out and counted: what is learned from them would tell a
+text that is held out, and what is read would tell them. Clean texts are told twice, by the table that learned from
+others of their file, and by one that learned from none of it.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix, vstack
 
+from benchmarks.near_copies import NearCopies
 from benchmarks.rows import check_folders, rows_in
 from benchmarks.shared import add, markdown
 from benchmarks.topic_inputs import FIELDS, labelled, topic_table
@@ -176,10 +179,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     table = topic_table(args.table, args.language)
     names, words = list(table.intercepts), frozenset(table.words)
     rows = rows_in(args.texts, args.language, *FIELDS)
-    texts = [labelled(row) for row in rows if row["subjects"] is not None]
-    if not texts:
+    rows = [row for row in rows if row["subjects"] is not None]
+    if not rows:
         raise UsageError(f"subjects of all texts in {args.language!r} are not known (null): give texts that were read")
-    texts = [text for text in texts if len(text.counts.keys() & words) >= LEAST_WORDS]
+    pairs = [(text, row["text"]) for row in rows if len((text := labelled(row)).counts.keys() & words) >= LEAST_WORDS]
+    texts = [text for text, _ in pairs]
     if not texts:
         raise UsageError(f"{args.table} tells nothing of these texts: is it a table of their language?")
     found = columns_of(texts)
@@ -190,10 +194,19 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(f"these texts are of {len(set(groups))} sources: {FOLDS} are needed, to hold some out")
     importance = weights_of([text._replace(source=group) for text, group in zip(texts, groups)])
     read = TextRows(x, margins_of(table, x), np.array(list(truth.values()), float).T, importance)
-    every = [*clean_texts(args.clean, args.language, words), *rehearsed_texts(args.rehearse, args.language, words)]
+    near = NearCopies([text for _, text in pairs])
+    every = [
+        *clean_texts(args.clean, args.language, words, near),
+        *rehearsed_texts(args.rehearse, args.language, words, near),
+    ]
+    copies = Counter(text.source for text in every if text.copied)
+    every = [text for text in every if not text.copied]
     for learned, what in ((True, "learn from"), (False, "measure by")):
         if not any(text.axis and text.learned == learned for text in every):
-            raise UsageError(f"no clean text is left to {what}: a file needs more than {HELD} that the table tells")
+            raise UsageError(
+                f"no clean text is left to {what}: a file needs more than {HELD} that the table tells and that are no "
+                "near-copies of read ones"
+            )
     known = known_part(table, every)
     strength, fixed = Strength(args.ridge, args.weight), ~np.array([column.any() for column in truth.values()])
     folds = folds_by_size(groups), folds_of_known(every)
@@ -211,6 +224,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "slopes": {name: round(float(slope), 3) for name, slope in zip(names, slopes)},
         "rehearsed": sum(text.axis is None for text in every),
         "clean": {kind: right_axes(margins, every, names) for kind, margins in kinds.items()},
+        **({"near-copies": dict(sorted(copies.items()))} if copies else {}),
     }
 
 
@@ -297,4 +311,7 @@ def show(found: dict[str, Any]) -> Iterator[str]:
         for source, (n, _) in kinds["before"]["sources"].items()
     ]
     yield from markdown(["source", "texts", *kinds], rows)
+    if copies := found.get("near-copies"):
+        each = ", ".join(f"{source} {n}" for source, n in copies.items())
+        yield f"\nLeft out, as near-copies of read texts: {sum(copies.values())} ({each})"
     yield "\nSlopes of held-out margins: " + ", ".join(f"{name} {slope}" for name, slope in found["slopes"].items())
