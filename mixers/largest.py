@@ -17,6 +17,9 @@ from mixers.constraints import SLACK, Constraint, Pool, listed, names_of
 from mixers.polytope import TOLERANCE, Floats, Infeasible, nearest_point
 from mixers.simplex import Optimum, largest_sum
 
+# Of products and sums of floating point numbers, relative.
+_ROUNDING = 1e-12
+
 
 def largest_size(constraints: Sequence[Constraint], pool: Pool) -> tuple[float, tuple[str, ...]]:
     """The largest T that the constraints allow, and the names of those that limit it. UsageError when there is none."""
@@ -31,6 +34,12 @@ def largest_size(constraints: Sequence[Constraint], pool: Pool) -> tuple[float, 
     if not found.total:
         raise _none_satisfies(_contradiction(constraints, pool) or _limits([*epochs, *rows], found))
     return float(found.total) * (1 - SLACK), _limits([*epochs, *rows], found)
+
+
+def whole_tokens(size: float) -> int:
+    """The most whole tokens that a mixture of `size`, as `largest_size` gives it, allows. That is less than the largest
+    by a slack, and may be by a rounding: 7 epochs of a tenth of 10 tokens are 7 tokens."""
+    return int(size / (1 - SLACK) * (1 + _ROUNDING))
 
 
 def _most(rows: Sequence[Constraint], pool: Pool, loosened: Fraction) -> Optimum:
