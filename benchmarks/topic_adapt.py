@@ -33,7 +33,7 @@ from benchmarks.near_copies import NearCopies
 from benchmarks.rows import check_folders, rows_in
 from benchmarks.shared import add, markdown
 from benchmarks.topic_inputs import FIELDS, labelled, topic_table
-from benchmarks.topic_measures import lines_of, measured
+from benchmarks.topic_measures import Labelled, lines_of, measured
 from benchmarks.topic_rehearsal import (
     HELD,
     KnownText,
@@ -178,14 +178,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     check_folders(args.out)
     table = topic_table(args.table, args.language)
     names, words = list(table.intercepts), frozenset(table.words)
-    rows = rows_in(args.texts, args.language, *FIELDS)
-    rows = [row for row in rows if row["subjects"] is not None]
-    if not rows:
-        raise UsageError(f"subjects of all texts in {args.language!r} are not known (null): give texts that were read")
-    pairs = [(text, row["text"]) for row in rows if len((text := labelled(row)).counts.keys() & words) >= LEAST_WORDS]
+    pairs = read_texts(args, words)
     texts = [text for text, _ in pairs]
-    if not texts:
-        raise UsageError(f"{args.table} tells nothing of these texts: is it a table of their language?")
     found = columns_of(texts)
     truth = {name: found.get(name, np.zeros(len(texts), bool)) for name in names}
     x = rows_of(table, [text.counts for text in texts])
@@ -194,19 +188,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(f"these texts are of {len(set(groups))} sources: {FOLDS} are needed, to hold some out")
     importance = weights_of([text._replace(source=group) for text, group in zip(texts, groups)])
     read = TextRows(x, margins_of(table, x), np.array(list(truth.values()), float).T, importance)
-    near = NearCopies([text for _, text in pairs])
-    every = [
-        *clean_texts(args.clean, args.language, words, near),
-        *rehearsed_texts(args.rehearse, args.language, words, near),
-    ]
-    copies = Counter(text.source for text in every if text.copied)
-    every = [text for text in every if not text.copied]
-    for learned, what in ((True, "learn from"), (False, "measure by")):
-        if not any(text.axis and text.learned == learned for text in every):
-            raise UsageError(
-                f"no clean text is left to {what}: a file needs more than {HELD} that the table tells and that are no "
-                "near-copies of read ones"
-            )
+    every, copies = known_texts(args, words, NearCopies([text for _, text in pairs]))
     known = known_part(table, every)
     strength, fixed = Strength(args.ridge, args.weight), ~np.array([column.any() for column in truth.values()])
     folds = folds_by_size(groups), folds_of_known(every)
@@ -226,6 +208,35 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "clean": {kind: right_axes(margins, every, names) for kind, margins in kinds.items()},
         **({"near-copies": dict(sorted(copies.items()))} if copies else {}),
     }
+
+
+def read_texts(args: argparse.Namespace, words: frozenset[str]) -> list[tuple[Labelled, str]]:
+    """Those whose subjects are known, that have enough of the table's `words`, beside what they say."""
+    rows = [row for row in rows_in(args.texts, args.language, *FIELDS) if row["subjects"] is not None]
+    if not rows:
+        raise UsageError(f"subjects of all texts in {args.language!r} are not known (null): give texts that were read")
+    pairs = [(text, row["text"]) for row in rows if len((text := labelled(row)).counts.keys() & words) >= LEAST_WORDS]
+    if not pairs:
+        raise UsageError(f"{args.table} tells nothing of these texts: is it a table of their language?")
+    return pairs
+
+
+def known_texts(
+    args: argparse.Namespace, words: frozenset[str], read: NearCopies
+) -> tuple[list[KnownText], Counter[str]]:
+    """The clean and the rehearsed ones that are no near-copies of read texts, and how many of each source are."""
+    every = [
+        *clean_texts(args.clean, args.language, words, read),
+        *rehearsed_texts(args.rehearse, args.language, words, read),
+    ]
+    found = [text for text in every if not text.copied]
+    for learned, what in ((True, "learn from"), (False, "measure by")):
+        if not any(text.axis and text.learned == learned for text in found):
+            raise UsageError(
+                f"no clean text is left to {what}: a file needs more than {HELD} that the table tells and that are no "
+                "near-copies of read ones"
+            )
+    return found, Counter(text.source for text in every if text.copied)
 
 
 def known_part(table: WordTable, texts: Sequence[KnownText]) -> TextRows:

@@ -150,7 +150,7 @@ def _most_tokens(are_met: Callable[[float], bool], met: float, bound: float, mis
     """The most whole tokens at which the targets are met within the tolerance, by halving: with one more they are not.
     They are at `met`, not at `missed`, and hardly beyond `bound`. 0 where that is less than a token."""
     low, high = int(met), missed
-    if not (low and are_met(float(low))):
+    if low and not are_met(float(low)):
         return 0
     # what one target limits is met up to the bound: no halving of millions
     guesses = [int(bound * (1 - 10 * SLACK)), int(bound * (1 + 10 * SLACK)) + 1]
