@@ -2,7 +2,7 @@
 
 A benchmark is a module whose docstring says in its first line what it shows. It has `options(parser)`, `run(args)`,
 which returns what was found as JSON would have it, and `show(found)`, the lines that people read. An answer with
-`"passed": false` is exit code 1, a mistake of the user's 2.
+`"passed": false` and damaged data are exit code 1, a mistake of the user's 2.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from infra.errors import UsageError
+from infra.errors import RefineryError
 
 NAMES: Final = (
     "pipeline_speed",
@@ -101,9 +101,9 @@ def main(words: Sequence[str]) -> int:
     module, args = parsed(words[0], words[1:])
     try:
         found = module.run(args)
-    except UsageError as error:
+    except RefineryError as error:
         print(error, file=sys.stderr)
-        return 2
+        return error.exit_code
     if args.json:
         print(json.dumps(found, indent=1))
     else:

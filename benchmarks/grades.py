@@ -25,9 +25,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.shared import add, read_rows
+from benchmarks.measured import check_measured, measured_rows
+from benchmarks.rows import GRADES, ID, SOURCE, TEXT, check_folders, checked_rows
+from benchmarks.shared import add
 from filters.bag_of_words import word_counts
-from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.storage import write_bytes
 from pipeline.fit.bag_of_words import fold_of, weighted
@@ -38,6 +39,7 @@ from pipeline.text_table import table
 
 Floats = NDArray[np.float64]
 GOOD, VERY_GOOD = 3.0, 3.75
+FIELDS = (ID, TEXT, SOURCE, GRADES)
 FOLDS, PART = 8, 8  # the best eighth
 WORDS, LEAST_TEXTS, DIGITS = 8000, 4, 4
 # How strongly weights are held at zero; a signal, in standard deviations, so many times less than a word.
@@ -103,16 +105,17 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--combination", type=Path, help="write the combination, fitted on all")
 
 
-def read(paths: Sequence[Path], signals: Path) -> list[GradedText]:
-    measured = Dataset(signals).to_arrow(["id", "signals"])
-    known = dict(zip(measured["id"].to_pylist(), measured["signals"].to_pylist(), strict=True))
-    rows = sorted((row for path in paths for row in read_rows(path)), key=lambda row: str(row["id"]))
+def read(paths: Sequence[Path], signals: Path, language: str, base: Combination | None) -> list[GradedText]:
+    """The graded texts by id, with their signals: those of the language, each measured of some text, and the base's."""
+    names = SIGNALS[language]
+    of_base = [term.signal for term in (base.terms if base else ())]
+    known = {row["id"]: row for row in measured_rows(signals, ["id"], [*names, *of_base])}
+    rows = sorted((row for path in paths for row in checked_rows(path, *FIELDS)), key=lambda row: str(row["id"]))
     if missing := [row["id"] for row in rows if row["id"] not in known]:
         raise UsageError(f"{signals} has no signals of {missing[0]!r}: measure the graded texts")
-    if ungraded := [row["id"] for row in rows if not row["grades"]]:
-        raise UsageError(f"text {ungraded[0]!r} has no grades")
+    check_measured(f"texts of {', '.join(map(str, paths))} in {signals}", [known[row["id"]] for row in rows], names)
     return [
-        GradedText(row["source"], float(np.mean(row["grades"])), word_counts(row["text"]), known[row["id"]])
+        GradedText(row["source"], float(np.mean(row["grades"])), word_counts(row["text"]), known[row["id"]]["signals"])
         for row in rows
     ]
 
@@ -238,11 +241,15 @@ def joined(terms: Sequence[Term]) -> Iterator[Term]:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    rows = read(args.graded, args.measured)
+    check_folders(args.out, args.combination)
+    base = load_combination(args.base) if args.base else None
+    rows = read(args.graded, args.measured, args.language, base)
+    apart = read(args.apart, args.measured, args.language, base) if args.apart else []
+    if len(apart) == 1:
+        raise UsageError("one text apart has no order: give more --apart")
     grades = np.array([row.grade for row in rows])
     if len({fold_of(row.source) for row in rows}) < 2 or not 0 < (grades >= GOOD).sum() < len(rows):
         raise UsageError("texts of more sources are needed, good ones (3 and more) and others")
-    base = load_combination(args.base) if args.base else None
     signals = of_signals(rows, args.language, base)
     predicted = held_out(rows, signals)
     found: dict[str, Any] = {
@@ -258,7 +265,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     fitted, scale = fit(rows, signals), scale_of(predicted, grades)
     if scale[1] <= 0:
         raise UsageError("what is fitted does not tell good texts of unseen sources: give texts of more sources")
-    if apart := read(args.apart, args.measured):
+    if apart:
         others, true = of_signals(apart, args.language, base), np.array([row.grade for row in apart])
         found["orders"] += [told("base, texts apart", others[:, -1], true)] if base else []
         found["orders"].append(told("signals and words, texts apart", fitted.grades(apart, others), true))

@@ -11,13 +11,16 @@ what the keep rate keeps of all pages, and of the best 15 % by quality.
 """
 
 import argparse
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.grades import logits
+from benchmarks.measured import check_measured, measured_rows
+from benchmarks.rows import check_folders, check_language
 from benchmarks.shared import add
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
@@ -29,6 +32,8 @@ SIGNALS = {"en": ("bag_of_words", "grade", "well_written"), "zh": ("bag_of_words
 POINTS = (0.01, 0.03, 0.07, 0.15, 0.3, 0.5, 0.7, 0.85, 0.93, 0.97, 0.99)
 BEST = 0.15
 LEAST_CHARACTERS = 300
+# As many as have one page among the best.
+LEAST_PAGES = math.ceil(1 / BEST)
 BOUNDS = (0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.725, 0.75, 0.775, 0.8, 0.85)
 
 
@@ -50,20 +55,36 @@ def stage(run: Path, name: str) -> Dataset:
     return Dataset(found[0].parent)
 
 
+def cheap_pages(folder: Path, columns: Sequence[str], language: str) -> list[dict[str, Any]]:
+    """The pages of this language that are long enough. UsageError where there is none, or none with a signal."""
+    names = SIGNALS[language]
+    rows = measured_rows(folder, [*columns, "language"], ["characters", *names])
+    check_language([folder], [str(row["language"]) for row in rows], language)
+    found = [
+        row for row in rows if row["language"] == language and (row["signals"]["characters"] or 0) >= LEAST_CHARACTERS
+    ]
+    if not found:
+        raise UsageError(f"no page of {folder} in {language!r} has {LEAST_CHARACTERS} characters: give more pages")
+    check_measured(f"pages of {folder} in {language!r}", found, names)
+    return found
+
+
 def run(args: argparse.Namespace) -> dict[str, Any]:
     columns = ["file_path", "warc_offset", "member_record"]
-    kept = {place(row) for row in stage(args.all, "keep-rate").to_arrow(columns).to_pylist()}
-    reached = stage(args.all, "clusters").to_arrow([*columns, "signals"]).to_pylist()
-    quality = {place(row): row["signals"]["quality"] for row in reached}
-    cheap = [
-        row
-        for row in Dataset(args.cheap).to_arrow([*columns, "signals", "language"]).to_pylist()
-        if row["language"] == args.language and (row["signals"]["characters"] or 0) >= LEAST_CHARACTERS
-    ]
+    check_folders(args.out)
     names = SIGNALS[args.language]
+    cheap = cheap_pages(args.cheap, columns, args.language)
+    kept = {place(row) for row in stage(args.all, "keep-rate").to_arrow(columns).to_pylist()}
+    reached = measured_rows(stage(args.all, "clusters").folder, columns, ["quality"])
+    quality = {place(row): row["signals"]["quality"] for row in reached}
     signals = logits(np.array([[row["signals"][name] for name in names] for row in cheap], float))
     final = np.array([quality.get(place(row), np.nan) for row in cheap], float)
-    known = ~np.isnan(final)
+    known = ~np.isnan(final) & ~np.isnan(signals).any(axis=1)
+    if known.sum() < LEAST_PAGES or np.ptp(final[known]) == 0:
+        raise UsageError(
+            f"of {len(cheap)} pages of {args.cheap} in {args.language!r}, {known.sum()} have a quality in {args.all}: "
+            f"{LEAST_PAGES} of different quality are needed; make both folders of the same archives"
+        )
     every = np.column_stack([np.ones(known.sum()), signals[known]])
     intercept, *weights = np.linalg.lstsq(every, logits(final[known]), rcond=None)[0]
     combination = Combination(
@@ -71,7 +92,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     )
     if args.out:
         write_bytes(args.out, combination.as_text().encode())
-    told = intercept + signals @ np.array(weights)
+    # a signal that is null adds nothing, as in the combination
+    told = intercept + np.nan_to_num(signals) @ np.array(weights)
     is_kept = np.array([place(row) in kept for row in cheap])
     best = np.argsort(-np.nan_to_num(final, nan=-1.0), kind="stable")[: int(BEST * len(cheap))]
     return {

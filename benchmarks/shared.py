@@ -57,12 +57,28 @@ def add(parser: argparse.ArgumentParser, *names: str, required: bool = False, **
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of JSON lines, also .gz and .zst, NaN and all. UsageError for a file that cannot be read."""
+    """The rows of JSON lines, also .gz and .zst, NaN and all. UsageError for a file that cannot be read, and for a line
+    that is no object, by its number."""
     try:
         with open_lines(str(path)) as lines:
-            yield from map(json.loads, iter(lines.readline, b""))
-    except (OSError, EOFError, ValueError) as error:
+            for number, line in enumerate(iter(lines.readline, b""), 1):
+                yield _row(path, number, line)
+    except (OSError, EOFError) as error:
         raise UsageError(f"{path} cannot be read as JSON lines: {error}") from None
+
+
+def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(line.rstrip())
+    except json.JSONDecodeError as error:
+        why = f"{error.msg} at column {error.colno}"
+    except (ValueError, RecursionError) as error:
+        why = str(error)
+    else:
+        if isinstance(row, dict):
+            return row
+        why = "it is no object"
+    raise UsageError(f"{path} cannot be read as JSON lines: line {number}: {why}; give an object a line")
 
 
 def read_texts(paths: Iterable[Path], limit: int | None = None) -> list[str]:

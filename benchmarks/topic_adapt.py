@@ -12,12 +12,15 @@ is told with .9 holds for nine in ten, and which axis is told stays.
 
 `--texts` has rows as `benchmarks topics` takes them; only those whose subjects are known count. A source is held out as
 a whole, together with sources that have near-copies of its texts, and weighs as the root of its number of texts. Clean
-texts are told twice, by the table that learned from others of their file, and by one that learned from none of it.
+and rehearsed texts that are near-copies of read ones are left out and counted: what is learned from them would tell a
+text that is held out, and what is read would tell them. Clean texts are told twice, by the table that learned from
+others of their file, and by one that learned from none of it.
 """
 
 import argparse
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +29,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix, vstack
 
-from benchmarks.shared import add, markdown, read_rows
-from benchmarks.topic_measures import lines_of, measured
+from benchmarks.near_copies import NearCopies
+from benchmarks.rows import check_folders, rows_in
+from benchmarks.shared import add, markdown
+from benchmarks.topic_inputs import FIELDS, labelled, topic_table
+from benchmarks.topic_measures import Labelled, lines_of, measured
 from benchmarks.topic_rehearsal import (
     HELD,
     KnownText,
@@ -39,11 +45,11 @@ from benchmarks.topic_rehearsal import (
     rehearsed_texts,
     told,
 )
-from benchmarks.topics import FOLDS, columns_of, labelled, weights_of
+from benchmarks.topics import FOLDS, columns_of, weights_of
 from infra.errors import UsageError
 from infra.storage import write_bytes
-from pipeline.models.topics import ADVICE, FORMAT, LEAST_WORDS
-from pipeline.models.word_table import WordTable, read_word_table
+from pipeline.models.topics import FORMAT, LEAST_WORDS
+from pipeline.models.word_table import WordTable
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -167,15 +173,13 @@ def table_with(table: WordTable, change: Change, slopes: Floats) -> WordTable:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    if not (args.ridge > 0 and args.weight > 0):
-        raise UsageError("--ridge and --weight must be above 0")
-    table = read_word_table(args.table, FORMAT.format(args.language), ADVICE)
+    if not (0 < args.ridge < inf and 0 < args.weight < inf):
+        raise UsageError("--ridge and --weight must be above 0, and numbers")
+    check_folders(args.out)
+    table = topic_table(args.table, args.language)
     names, words = list(table.intercepts), frozenset(table.words)
-    rows = [row for path in args.texts for row in read_rows(path) if row["language"] == args.language]
-    texts = [labelled(row) for row in rows if row["subjects"] is not None]
-    texts = [text for text in texts if len(text.counts.keys() & words) >= LEAST_WORDS]
-    if not texts:
-        raise UsageError(f"{args.table} tells nothing of these texts: is it a table of their language?")
+    pairs = read_texts(args, words)
+    texts = [text for text, _ in pairs]
     found = columns_of(texts)
     truth = {name: found.get(name, np.zeros(len(texts), bool)) for name in names}
     x = rows_of(table, [text.counts for text in texts])
@@ -184,9 +188,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(f"these texts are of {len(set(groups))} sources: {FOLDS} are needed, to hold some out")
     importance = weights_of([text._replace(source=group) for text, group in zip(texts, groups)])
     read = TextRows(x, margins_of(table, x), np.array(list(truth.values()), float).T, importance)
-    every = [*clean_texts(args.clean, args.language, words), *rehearsed_texts(args.rehearse, args.language, words)]
-    if not any(text.axis and text.learned for text in every):
-        raise UsageError(f"no clean text is left to learn from: a file needs more than {HELD} that the table tells")
+    every, copies = known_texts(args, words, NearCopies([text for _, text in pairs]))
     known = known_part(table, every)
     strength, fixed = Strength(args.ridge, args.weight), ~np.array([column.any() for column in truth.values()])
     folds = folds_by_size(groups), folds_of_known(every)
@@ -204,7 +206,37 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "slopes": {name: round(float(slope), 3) for name, slope in zip(names, slopes)},
         "rehearsed": sum(text.axis is None for text in every),
         "clean": {kind: right_axes(margins, every, names) for kind, margins in kinds.items()},
+        **({"near-copies": dict(sorted(copies.items()))} if copies else {}),
     }
+
+
+def read_texts(args: argparse.Namespace, words: frozenset[str]) -> list[tuple[Labelled, str]]:
+    """Those whose subjects are known, that have enough of the table's `words`, beside what they say."""
+    rows = [row for row in rows_in(args.texts, args.language, *FIELDS) if row["subjects"] is not None]
+    if not rows:
+        raise UsageError(f"subjects of all texts in {args.language!r} are not known (null): give texts that were read")
+    pairs = [(text, row["text"]) for row in rows if len((text := labelled(row)).counts.keys() & words) >= LEAST_WORDS]
+    if not pairs:
+        raise UsageError(f"{args.table} tells nothing of these texts: is it a table of their language?")
+    return pairs
+
+
+def known_texts(
+    args: argparse.Namespace, words: frozenset[str], read: NearCopies
+) -> tuple[list[KnownText], Counter[str]]:
+    """The clean and the rehearsed ones that are no near-copies of read texts, and how many of each source are."""
+    every = [
+        *clean_texts(args.clean, args.language, words, read),
+        *rehearsed_texts(args.rehearse, args.language, words, read),
+    ]
+    found = [text for text in every if not text.copied]
+    for learned, what in ((True, "learn from"), (False, "measure by")):
+        if not any(text.axis and text.learned == learned for text in found):
+            raise UsageError(
+                f"no clean text is left to {what}: a file needs more than {HELD} that the table tells and that are no "
+                "near-copies of read ones"
+            )
+    return found, Counter(text.source for text in every if text.copied)
 
 
 def known_part(table: WordTable, texts: Sequence[KnownText]) -> TextRows:
@@ -290,4 +322,7 @@ def show(found: dict[str, Any]) -> Iterator[str]:
         for source, (n, _) in kinds["before"]["sources"].items()
     ]
     yield from markdown(["source", "texts", *kinds], rows)
+    if copies := found.get("near-copies"):
+        each = ", ".join(f"{source} {n}" for source, n in copies.items())
+        yield f"\nLeft out, as near-copies of read texts: {sum(copies.values())} ({each})"
     yield "\nSlopes of held-out margins: " + ", ".join(f"{name} {slope}" for name, slope in found["slopes"].items())

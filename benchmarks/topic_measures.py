@@ -72,7 +72,7 @@ def measured(
         "in_turns": {"texts": len(said), "dialogues": sum("dialogue" in (text.subjects or ()) for text in said)},
         "right": found,
         "labels": labels,
-        "axis_of_iq_and_eq": round(float(np.mean((iq > eq)[one] == chief_iq[one])), 3),
+        "axis_of_iq_and_eq": round(float(np.mean((iq > eq)[one] == chief_iq[one])), 3) if one.any() else None,
         "confusion": confusion([t for t, yes in zip(texts, known) if yes], [d for d, yes in zip(told, known) if yes]),
         "calibration": {name: reliability(probabilities[known, n], truth[name][known]) for n, name in enumerate(names)},
         "by_source": {source: dict(found.most_common(3)) for source, found in sorted(by_source.items())},

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.shared import read_rows
+from benchmarks.near_copies import NearCopies
+from benchmarks.rows import MAYBE_SUBJECTS, TEXT, checked_rows
 from infra.errors import UsageError
 from mixers.domains import AXIS_OF
 from mixers.subjects import DOMAIN_OF_SUBJECT
@@ -51,6 +52,8 @@ class KnownText(NamedTuple):
     counts: Mapping[str, int]
     in_turns: bool
     learned: bool
+    copied: bool
+    """Whether it is a near-copy of a read text: what is learned from it tells that text too well, and the reverse."""
 
 
 def odds(margins: Floats) -> Floats:
@@ -72,38 +75,43 @@ def axes_of(margins: Floats, texts: Sequence[KnownText], names: Sequence[str]) -
     return [AXIS_OF[str(topic_domain(dict(zip(names, row))))].value for row in rows]
 
 
-def clean_texts(folders: Sequence[Path], language: str, words: frozenset[str]) -> Iterator[KnownText]:
+def clean_texts(folders: Sequence[Path], language: str, words: frozenset[str], read: NearCopies) -> Iterator[KnownText]:
     """Those that have enough of a table's `words` to be told. UsageError where a folder has none."""
     for folder in folders:
         files = sorted(folder.glob("*.jsonl*"))
         if not files:
-            raise UsageError(f"there are no JSON lines in {folder}")
+            raise UsageError(f"there are no JSON lines in {folder}: --clean takes folders with files *.jsonl")
         axis = "EQ" if folder.name.startswith("eq") else "IQ"
         for file in files:
             chance = random.Random(file.name)
-            texts = [row["text"] for row in read_rows(file)]
+            texts = [row["text"] for row in checked_rows(file, TEXT)]
             chance.shuffle(texts)
             for number, text in enumerate(texts[: HELD + KEPT]):
                 begin = chance.randrange(max(1, len(text) - CHARACTERS + 1))
                 row = {"text": text[begin : begin + CHARACTERS]}
-                found = _known(row, file, language, axis, number >= HELD)
+                found = _known(row, file, language, axis, number >= HELD, read)
                 if len(found.counts.keys() & words) >= LEAST_WORDS:
                     yield found
 
 
-def rehearsed_texts(files: Sequence[Path], language: str, words: frozenset[str]) -> Iterator[KnownText]:
+def rehearsed_texts(
+    files: Sequence[Path], language: str, words: frozenset[str], read: NearCopies
+) -> Iterator[KnownText]:
     for file in sorted(files):
-        for row, _ in zip(read_rows(file), range(KEPT)):
-            found = _known(row, file, language, None, True)
+        for row, _ in zip(checked_rows(file, TEXT, MAYBE_SUBJECTS), range(KEPT)):
+            found = _known(row, file, language, None, True, read)
             if len(found.counts.keys() & words) >= LEAST_WORDS:
                 yield found
 
 
-def _known(row: Mapping[str, Any], file: Path, language: str, axis: str | None, learned: bool) -> KnownText:
+def _known(
+    row: Mapping[str, Any], file: Path, language: str, axis: str | None, learned: bool, read: NearCopies
+) -> KnownText:
     piece, subjects = Document(row["text"], language=language), row.get("subjects")
     turns = in_turns(piece.plain)
     known = None if subjects is None else tuple(subjects)
-    return KnownText(file.name.split(".")[0], axis, known, dict(topic_counts(piece)), turns, learned)
+    copied = read.has_one_of(row["text"])
+    return KnownText(file.name.split(".")[0], axis, known, dict(topic_counts(piece)), turns, learned, copied)
 
 
 def importance_of(texts: Sequence[KnownText]) -> Floats:

@@ -26,7 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 
-from benchmarks.shared import add, read_rows
+from benchmarks.rows import check_folders, rows_in, short
+from benchmarks.shared import add
+from benchmarks.topic_inputs import FIELDS, labelled, read_labelled, read_vectors, topic_table
 from benchmarks.topic_measures import WEB, Labelled, lines_of, measured
 from infra.errors import UsageError
 from infra.storage import write_bytes
@@ -40,9 +42,7 @@ from pipeline.models.topics import (
     FORMAT,
     OF_TURNS,
     PREFIX,
-    in_turns,
     load_topics,
-    topic_counts,
 )
 from pipeline.models.word_table import WordTable
 from pipeline.report.charts import Line, lines_drawing
@@ -95,20 +95,6 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, help="write an SVG: of each axis, what is said against what is true")
 
 
-def read(paths: Sequence[Path], languages: frozenset[str] | None) -> list[Labelled]:
-    return [
-        labelled(row) for path in paths for row in read_rows(path) if languages is None or row["language"] in languages
-    ]
-
-
-def labelled(row: Mapping[str, Any]) -> Labelled:
-    return Labelled(
-        topic_counts(Document(row["text"], language=row["language"])),
-        row["language"], row["source"], None if row["subjects"] is None else tuple(row["subjects"]),
-        row.get("domain"), bool(row.get("read")), in_turns(row["text"]),
-    )  # fmt: skip
-
-
 def columns_of(texts: Sequence[Labelled]) -> dict[str, Bools]:
     """The truth of each column that enough texts have, by text; false where the subjects are not known."""
     axes = [{AXIS_OF[DOMAIN_OF_SUBJECT[subject]] for subject in text.subjects or ()} for text in texts]
@@ -135,6 +121,11 @@ def space(texts: Sequence[Labelled], known: Mapping[str, Any] | None, learned: B
     chosen = sorted(
         word for word, n in sorted(spread.items(), key=lambda item: (-item[1], item[0]))[:WORDS] if n >= LEAST_TEXTS
     )
+    if not chosen:
+        language = texts[0].language
+        raise UsageError(
+            f"no word is in {LEAST_TEXTS} of the texts in {language!r} that are fitted on: give more texts"
+        )
     words = {word: place for place, word in enumerate(chosen)}
     idf = np.array([round(float(np.log((1 + len(texts)) / (1 + spread[word]))) + 1, 3) for word in words])
     at = [(row, words[word], n) for row, text in enumerate(texts) for word, n in text.counts.items() if word in words]
@@ -172,7 +163,13 @@ def fit_columns(x: Any, truth: Mapping[str, Bools], importance: Floats) -> tuple
     from sklearn.linear_model import LogisticRegression
 
     found = []
-    for column in truth.values():
+    for name, column in truth.items():
+        if column.all() or not column.any():
+            which = "all have" if column.any() else "none has"
+            raise UsageError(
+                f"with a fold of sources held out, of {len(column)} texts that are left {which} {name!r}: "
+                "give texts of more sources that have it, and that have it not"
+            )
         model = LogisticRegression(C=STRENGTH, max_iter=200, class_weight="balanced", tol=1e-3)
         model.fit(x, column, sample_weight=importance)
         found.append((model.coef_[0], model.intercept_[0]))
@@ -182,10 +179,14 @@ def fit_columns(x: Any, truth: Mapping[str, Bools], importance: Floats) -> tuple
 def directions(vectors: Mapping[str, Floats], words: Sequence[str]) -> dict[str, Floats]:
     """The vectors of these words along their DIRECTIONS of most spread, each scaled to have a spread of 1."""
     known = [word for word in words if word in vectors]
+    if not known:
+        raise UsageError("--vectors has none of the words of these texts: make it of them (`topic_vectors`)")
     x = np.array([vectors[word] for word in known])
     x -= x.mean(axis=0)
     spreads, axes = np.linalg.eigh(x.T @ x / len(x))
     kept = np.argsort(-spreads)[:DIRECTIONS]
+    if len(known) <= len(kept) or spreads[kept].min() <= 0:
+        raise UsageError(f"--vectors has {len(known)} of the words of these texts, too few: make it of more texts")
     return dict(zip(known, x @ axes[:, kept] / np.sqrt(spreads[kept])))
 
 
@@ -195,6 +196,8 @@ def fit(
 ) -> Fitted:  # fmt: skip
     """A table of the language's words, fitted on the texts that are `learned`, of all languages; its space has the rows
     of the language's texts alone."""
+    if not learned.any():
+        raise UsageError("with a fold of sources held out, no text is left to fit on: give texts of more sources")
     found: dict[str, Space] = {}
     of = {name: np.array([text.language == name for text in texts]) for name in sorted({t.language for t in texts})}
     for name, mine in of.items():
@@ -240,7 +243,10 @@ def words_of(
 def told_by(table: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What a table tells of texts; those with too few of its words are counted alone."""
     if any(row["subjects"] is None for row in rows):
-        raise UsageError("subjects of a text are not known (null): a table is measured by texts that were read")
+        begins = next(short(row["text"]) for row in rows if row["subjects"] is None)
+        raise UsageError(
+            f"subjects of the text that begins {begins} are not known (null): a table is measured by read texts"
+        )
     measure = load_topics(table)
     found = [measure(Document(row["text"], language=row["language"])) for row in rows]
     if not any(told["iq"] is not None for told in found):
@@ -271,8 +277,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.table:
         if args.out:
             raise UsageError("--out is for a table that is fitted: leave out --table or --out")
-        rows = [row for path in args.texts for row in read_rows(path) if row["language"] == args.language]
-        answer = {"told": told_by(args.table, rows)}
+        topic_table(args.table, args.language)
+        check_folders(args.plot)
+        answer = {"told": told_by(args.table, rows_in(args.texts, args.language, *FIELDS))}
     else:
         answer = fitted_answer(args)
     if args.plot:
@@ -280,14 +287,29 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return answer
 
 
+def check_texts(
+    texts: Sequence[Labelled], truth: Mapping[str, Bools], fold: NDArray[np.int64], args: argparse.Namespace
+) -> None:
+    """UsageError for texts that nothing can be fitted on."""
+    sources = {text.source for text in texts if text.language == args.language}
+    if unknown := sorted(set(args.apart) - sources):
+        raise UsageError(f"--apart: no text in {args.language!r} is of the source {unknown[0]!r}")
+    if lacking := [axis for axis in AXES if axis not in truth]:
+        raise UsageError(f"fewer than {LEAST_TEXTS} texts have a subject of the axis {lacking[0].upper()}: give more")
+    mine = np.array([text.language == args.language for text in texts])
+    if not (mine & (fold >= 0) & (fold < FOLDS)).any():
+        raise UsageError(
+            f"no source of {args.language!r} is left to hold out: all are --apart, or their names begin with {SEED!r}"
+        )
+
+
 def fitted_answer(args: argparse.Namespace) -> dict[str, Any]:
     """What tables tell of texts whose sources they have not seen."""
-    vectors = None
-    if args.vectors:
-        with np.load(args.vectors, allow_pickle=False) as parts:
-            vectors = dict(zip(parts["words"].tolist(), parts["vectors"].astype(np.float64)))
-    texts = read(args.texts, None if vectors else frozenset([args.language]))
+    check_folders(args.out, args.plot)
+    vectors = read_vectors(args.vectors) if args.vectors else None
+    texts = read_labelled(args.texts, args.language, bool(vectors))
     truth, fold = columns_of(texts), folds_of(texts, args.apart)
+    check_texts(texts, truth, fold, args)
     known = np.array([text.subjects is not None for text in texts])
     mine = np.array([text.language == args.language for text in texts])
     margins = np.zeros((len(texts), len(truth)))

@@ -14,7 +14,7 @@ epoch caps are linear in s for a given T. Targets come before size; four problem
    others repeat. Then the nearest point in chi-square distance satisfies every constraint exactly.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -31,7 +31,7 @@ from mixers.constraints import (
     listed,
 )
 from mixers.grades import Cell
-from mixers.largest import largest_size
+from mixers.largest import largest_size, whole_tokens
 from mixers.polytope import Floats, nearest_point
 from mixers.targets import DrawConfig, Target
 
@@ -100,28 +100,33 @@ def solve_mixture(
     aimed = np.stack([pool.of_target(target) for target in targets]) if targets else np.zeros((0, len(cells)))
     possible, hard_limits = largest_size(hard, pool)
     smallest = min(possible, float(pool.capacity[pool.capacity > 0].min()))
-    attained = at_any_size = _closest(pool, hard, smallest, aimed, aims)
+    attained = _closest(pool, hard, smallest, aimed, aims)
     largest, limits = largest_size([*hard, *held(targets, aimed, attained)], pool)
-    tokens = largest if config.tokens is None else float(config.tokens)
-    if tokens > possible * (1 + 10 * SLACK):
+    if config.tokens is not None and config.tokens > whole_tokens(possible):
         raise UsageError(
             f"a mixture of {config.tokens:,} tokens is not possible: it is limited by {listed(hard_limits)}; "
-            f"ask for at most {int(possible):,} tokens, or loosen one of these"
+            f"{_ask_for(whole_tokens(possible), 'or ')}loosen one of these"
         )
-    if tokens > largest:
-        tokens, limits = min(tokens, possible), hard_limits if tokens >= possible else ()
-        attained = _closest(pool, hard, tokens, aimed, aims)
-    elif tokens < largest:
-        limits = ()
-    solution = _solve(pool, hard, tokens, targets, aimed, attained, limits)
+
+    def solved(tokens: float) -> MixtureSolution:
+        if tokens <= largest:
+            return _solve(pool, hard, tokens, targets, aimed, attained, limits if tokens == largest else ())
+        size, limited = min(tokens, possible), hard_limits if tokens >= possible else ()
+        return _solve(pool, hard, size, targets, aimed, _closest(pool, hard, size, aimed, aims), limited)
+
+    solution = solved(largest if config.tokens is None else float(config.tokens))
+    if missed := _beyond(solution, config):
+        smaller = 0
+        if config.tokens is not None and (np.abs(aims - attained) <= config.tolerance + MISS).all():
+            near = [*hard, *held(targets, aimed, aims, config.tolerance + MISS + SLACK)]
+            bound = largest_size(near, pool)[0]
+            smaller = _most_tokens(lambda size: not _beyond(solved(size), config), largest, bound, config.tokens)
+        raise _too_far(solution, missed[0], config, smaller)
     alone = {
-        target.name: largest_size([*hard, *held([target], aimed[[i]], at_any_size[[i]])], pool)[0]
+        target.name: largest_size([*hard, *held([target], aimed[[i]], attained[[i]])], pool)[0]
         for i, target in enumerate(targets)
     }
-    solution = replace(solution, alone=alone, possible=possible)
-    smaller = largest if (np.abs(aims - at_any_size) <= config.tolerance + MISS).all() else None
-    _check_tolerance(solution, config, smaller)
-    return solution
+    return replace(solution, alone=alone, possible=possible)
 
 
 def _check_languages(pool: Pool, config: DrawConfig) -> None:
@@ -136,16 +141,38 @@ def _check_languages(pool: Pool, config: DrawConfig) -> None:
             )
 
 
-def _check_tolerance(solution: MixtureSolution, config: DrawConfig, met_at: float | None) -> None:
-    """UsageError for a miss beyond the tolerance. `met_at`: the largest size within it; None if no size is."""
-    for name, (asked, planned) in solution.missed.items():
-        if abs(asked - planned) > config.tolerance + MISS:
-            smaller = f"ask for at most {int(met_at):,} tokens, " if config.tokens and met_at else ""
-            raise UsageError(
-                f"target {name} = {asked:g} is missed by more than the tolerance of {config.tolerance:g}: "
-                f"{planned:.4g} is possible, limited by {listed(solution.limits_of[name])}; {smaller}loosen one of "
-                "these, or raise tolerance"
-            )
+def _beyond(solution: MixtureSolution, config: DrawConfig) -> list[str]:
+    """The targets that are missed by more than the tolerance."""
+    return [name for name, (a, b) in solution.missed.items() if abs(a - b) > config.tolerance + MISS]
+
+
+def _most_tokens(are_met: Callable[[float], bool], met: float, bound: float, missed: int) -> int:
+    """The most whole tokens at which the targets are met within the tolerance, by halving: with one more they are not.
+    They are at `met`, not at `missed`, and hardly beyond `bound`. 0 where that is less than a token."""
+    low, high = int(met), missed
+    if low and not are_met(float(low)):
+        return 0
+    # what one target limits is met up to the bound: no halving of millions
+    guesses = [int(bound * (1 - 10 * SLACK)), int(bound * (1 + 10 * SLACK)) + 1]
+    while high - low > 1:
+        size = guesses.pop() if guesses else (low + high) // 2
+        if low < size < high:
+            low, high = (size, high) if are_met(float(size)) else (low, size)
+    return low
+
+
+def _ask_for(tokens: int, then: str = "") -> str:
+    return f"ask for at most {tokens:,} tokens, {then}" if tokens else ""
+
+
+def _too_far(solution: MixtureSolution, name: str, config: DrawConfig, met_at: int) -> UsageError:
+    """For a target that is missed beyond the tolerance. `met_at`: the most tokens that meet all; 0: no size does."""
+    asked, planned = solution.planned[name]
+    return UsageError(
+        f"target {name} = {asked:g} is missed by more than the tolerance of {config.tolerance:g}: "
+        f"{planned:.4g} is possible, limited by {listed(solution.limits_of[name])}; {_ask_for(met_at)}loosen one of "
+        "these, or raise tolerance"
+    )
 
 
 def _solve(

@@ -89,13 +89,13 @@ def of_target(cells: Sequence[Cell], target: Target) -> Floats:
     return np.array([float(target.counts(language, domain)) for _, language, domain in cells])
 
 
-def held(targets: Sequence[Target], aimed: Floats, attained: Floats) -> list[Constraint]:
-    """The shares of the targets at what can be attained."""
+def held(targets: Sequence[Target], aimed: Floats, attained: Floats, within: float = SLACK) -> list[Constraint]:
+    """The shares of the targets near what can be attained."""
     found = []
     for target, members, share in zip(targets, aimed, attained):
         name = target_name(target)
-        found.append(Constraint(name, members, float(share) - SLACK, kind="target"))
-        found.append(Constraint(name, -members, -float(share) - SLACK, kind="target"))
+        found.append(Constraint(name, members, float(share) - within, kind="target"))
+        found.append(Constraint(name, -members, -float(share) - within, kind="target"))
     return found
 
 

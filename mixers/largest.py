@@ -1,43 +1,72 @@
-"""The largest size of a mixture: a linear program in the shares of its groups and z = 1 / T, which it makes least.
+"""The largest size of a mixture: a linear program in the tokens of its groups, whose sum it makes most.
 
-A group of C tokens with repeats allows the share C z. HiGHS (Huangfu and Hall 2018) solves it by the simplex method,
-which is deterministic; the rows with a price (dual value) are those that limit the size.
+Every floor, cap and target says that some tokens are at least, or at most, a share of all: of tokens it says that a sum
+with weights is not below 0, which no tokens at all satisfy as well. The simplex method solves that exactly
+(`simplex.py`): in floating point a group of one token is nothing beside one of 10^9, and what it limits is not found.
+The constraints with a price (dual value) are those that limit the size. A share is the decimal number that it is
+written as: .1, .2 and .7 are 1.
 """
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
-from scipy.optimize import linprog
 
 from infra.errors import UsageError
 from mixers.constraints import SLACK, Constraint, Pool, listed, names_of
-from mixers.polytope import Floats, Infeasible, nearest_point
+from mixers.polytope import TOLERANCE, Floats, Infeasible, nearest_point
+from mixers.simplex import Optimum, largest_sum
 
-# Shares larger than this many mixtures bind nothing; they would only spoil the scale of the numbers.
-_MOST = 1e4
+# Of products and sums of floating point numbers, relative.
+_ROUNDING = 1e-12
 
 
 def largest_size(constraints: Sequence[Constraint], pool: Pool) -> tuple[float, tuple[str, ...]]:
     """The largest T that the constraints allow, and the names of those that limit it. UsageError when there is none."""
-    total = float(pool.capacity.sum())
-    if total <= 0:
+    if pool.capacity.sum() <= 0:
         raise _none_satisfies([each.name for each in constraints if each.kind == "epochs"])
-    unit, prices = total, np.zeros(0)
-    rows = [each for each in constraints if each.kind != "shares"]
-    # In units of the size found before, so that the numbers of groups that matter are near 1.
-    for _ in range(2):
-        each_unit = np.array([row.per_token for row in rows]) / unit
-        matrix = np.hstack([-np.stack([row.coefficients for row in rows]), np.maximum(each_unit, -_MOST)[:, None]])
-        found = linprog(
-            np.append(np.zeros(len(pool.cells)), 1.0), A_ub=matrix, b_ub=[-row.constant for row in rows],
-            A_eq=np.append(np.ones(len(pool.cells)), 0.0)[None, :], b_eq=[1.0], bounds=(0, None), method="highs-ds",
-        )  # fmt: skip
-        if found.status != 0:
-            raise _none_satisfies(_contradiction(constraints, pool))
-        prices = -found.ineqlin.marginals
-        unit /= max(float(found.x[-1]), 1.0 / _MOST)
-    limits = names_of(rows, prices) if prices.max(initial=0.0) > 0 else ()
-    return unit * (1 - SLACK), limits
+    epochs = [each for each in constraints if each.kind == "epochs"]
+    rows = [each for each in constraints if each.kind not in ("shares", "epochs")]
+    found = _most(rows, pool, Fraction(0))
+    if not found.total:
+        # thirds are no decimal numbers: shares that add up to 1 but for rounding
+        found = _most(rows, pool, Fraction(str(TOLERANCE)))
+    if not found.total:
+        raise _none_satisfies(_contradiction(constraints, pool) or _limits([*epochs, *rows], found))
+    return float(found.total) * (1 - SLACK), _limits([*epochs, *rows], found)
+
+
+def whole_tokens(size: float) -> int:
+    """The most whole tokens that a mixture of `size`, as `largest_size` gives it, allows. That is less than the largest
+    by a slack, and may be by a rounding: 7 epochs of a tenth of 10 tokens are 7 tokens."""
+    return int(size / (1 - SLACK) * (1 + _ROUNDING))
+
+
+def _most(rows: Sequence[Constraint], pool: Pool, loosened: Fraction) -> Optimum:
+    """The largest mixture. `loosened`: by so much of itself each share."""
+    kinds: dict[tuple[float, ...], list[int]] = {}
+    """The places of groups that the same rows count: they are solved as one, of the tokens of all."""
+    for place in range(len(pool.cells)):
+        kinds.setdefault(tuple(float(row.coefficients[place]) for row in rows), []).append(place)
+    shares = [_decimal(row.constant) for row in rows]
+    shares = [share - loosened * abs(share) for share in shares]
+    capacity = [Fraction(float(tokens)) for tokens in pool.capacity]
+    found = largest_sum(
+        [[_decimal(kind[number]) - share for kind in kinds] for number, share in enumerate(shares)],
+        [sum((capacity[place] for place in places), Fraction(0)) for places in kinds.values()],
+    )
+    price = {place: each for places, each in zip(kinds.values(), found.prices_of_most) for place in places}
+    return found._replace(prices_of_most=[price[place] for place in range(len(pool.cells))])
+
+
+def _decimal(value: float) -> Fraction:
+    return Fraction(str(float(value)))
+
+
+def _limits(constraints: Sequence[Constraint], found: Optimum) -> tuple[str, ...]:
+    """Of epochs, a constraint a group, and all others."""
+    prices = [float(each) for each in (*found.prices_of_most, *found.prices_of_rows)]
+    return names_of(constraints, np.array(prices)) if max(prices, default=0.0) > 0 else ()
 
 
 def _contradiction(constraints: Sequence[Constraint], pool: Pool) -> Sequence[str]:
@@ -49,7 +78,7 @@ def _contradiction(constraints: Sequence[Constraint], pool: Pool) -> Sequence[st
         nearest_point(pool.supply / pool.supply.sum(), matrix, bounds)
     except Infeasible as infeasible:
         return names_of(constraints, infeasible.certificate)
-    raise AssertionError("a mixture satisfies the constraints, and the linear program found none")
+    return ()  # they do by less than its tolerance
 
 
 def _none_satisfies(names: Sequence[str]) -> UsageError:

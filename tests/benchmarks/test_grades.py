@@ -3,10 +3,8 @@
 import json
 from argparse import Namespace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from benchmarks import grades
@@ -14,6 +12,7 @@ from filters.bag_of_words import word_counts
 from infra.errors import UsageError
 from pipeline.models.combination import Combination, Term, load_combination
 from pipeline.models.grade import load_grade
+from tests.pipeline.datasets import document, make_dataset
 
 PRAISED, PLAIN = "argument essay evidence", [f"w{letter}" for letter in "abcdefghijkl"]
 BASE = Combination(0.5, (Term("bag_of_words", (0.0, 1.0), (-2.0, 2.0)),))
@@ -64,24 +63,25 @@ def test_the_table_and_the_combination_give_the_fitted_grade_again(tmp_path: Pat
 @pytest.mark.parametrize(
     ("sources", "given", "message"),
     [
-        (20, [[]], "'0' has no grades"),
+        (20, [[]], "line 1: 'grades' has none"),
         (1, [[2, 4]], "more sources"),
         (20, [[4]], "good ones .* and others"),
         # all texts are alike: of the others the mean is lower where a fold's is higher
         (20, [[2], [4]], "does not tell good texts"),
     ],
 )
-def test_what_cannot_be_fitted_is_refused(
-    sources: int, given: list[list[int]], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_fitted_is_refused(sources: int, given: list[list[int]], message: str, tmp_path: Path) -> None:
     texts = [
         {"id": str(n), "text": "a", "source": f"s{n % sources}", "grades": given[n % len(given)]} for n in range(40)
     ]
     signals = dict.fromkeys(grades.SIGNALS["en"], 0.5)
-    table = pa.Table.from_pylist([{"id": row["id"], "signals": signals} for row in texts])
-    monkeypatch.setattr(grades, "Dataset", lambda _: SimpleNamespace(to_arrow=lambda _: table))
+    measured = [document(n, id=str(n), signals=signals) for n in range(40)]
+    make_dataset(tmp_path / "measured", "measure", measured, [], signals=[*signals])
     (tmp_path / "graded.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in texts))
-    args = Namespace(graded=[tmp_path / "graded.jsonl"], measured=tmp_path, language="en", base=None)
+    args = Namespace(
+        graded=[tmp_path / "graded.jsonl"], measured=tmp_path / "measured", language="en", base=None, apart=[],
+        out=None, combination=None,
+    )  # fmt: skip
     with pytest.raises(UsageError, match=message):
         grades.run(args)
 

@@ -92,6 +92,26 @@ def test_what_is_rehearsed_is_not_forgotten(args: Namespace, tmp_path: Path) -> 
     assert found["rehearsed"] == 100 and axes(args.out, proof) == ["iq"]
 
 
+def test_near_copies_of_read_texts_are_left_out(args: Namespace, tmp_path: Path) -> None:
+    """Of the rehearsed ones, and of the clean ones of both kinds; what is left is learned as if they had not been."""
+    pages = [json.loads(line)["text"] for line in args.texts[0].read_text().splitlines()]
+    more = [json.dumps({"text": text_of(TALES, number)}) for number in range(20)]
+    (tmp_path / "more.jsonl").write_text("\n".join(more))
+    args = Namespace(**{**vars(args), "rehearse": [tmp_path / "more.jsonl"]})
+    found = topic_adapt.run(args)
+    plain = args.out.read_bytes()
+    assert "near-copies" not in found and not any("Left out" in line for line in topic_adapt.show(found))
+    copies = [json.dumps({"text": f"{page} and more"}) for page in pages[:3]]
+    (tmp_path / "more.jsonl").write_text("\n".join([*copies, *more]))
+    (tmp_path / "eq_en" / "eq_en_c.jsonl").write_text("\n".join([*copies[:2], copies[0]] * 20))
+    again = topic_adapt.run(args)
+    assert again.pop("near-copies") == {"eq_en_c": 60, "more": 3} and again == found
+    assert args.out.read_bytes() == plain
+    assert "\nLeft out, as near-copies of read texts: 63 (eq_en_c 60, more 3)" in [
+        *topic_adapt.show({**again, "near-copies": {"eq_en_c": 60, "more": 3}})
+    ]
+
+
 def test_slopes_make_margins_hold() -> None:
     """Told with .98, true of three in four: a third of the margin, about; a column that is fixed stays."""
     margins, aims = np.full((400, 2), 4.0), np.tile([[1.0], [1.0], [1.0], [0.0]], (100, 2))
@@ -114,8 +134,10 @@ def test_the_same_texts_make_the_same_bytes(args: Namespace) -> None:
 
 
 def test_what_cannot_be_used_is_refused(args: Namespace, tmp_path: Path) -> None:
+    short = json.loads(args.texts[0].read_text().splitlines()[0]) | {"text": "add"}
+    (tmp_path / "few.jsonl").write_text(json.dumps(short))
     with pytest.raises(UsageError, match="tells nothing of these texts"):
-        topic_adapt.run(Namespace(**{**vars(args), "texts": []}))
+        topic_adapt.run(Namespace(**{**vars(args), "texts": [tmp_path / "few.jsonl"]}))
     lines = args.texts[0].read_text().splitlines()
     (tmp_path / "one.jsonl").write_text("\n".join(line for line in lines if '"web 1"' in line))
     with pytest.raises(UsageError, match="5 are needed"):

@@ -52,7 +52,9 @@ def test_targets_come_before_size() -> None:
     assert sum(sized.drawn) == pytest.approx(20_000, rel=1e-5)
     assert sized.missed["general"] == pytest.approx((0.2, 0.046))
     assert sized.limits_of["general"] == ("max_epochs 4 of web/general (230 tokens)",)
-    with pytest.raises(UsageError, match=r"target general = 0.2 .* limited by max_epochs 4 of web/general .* 4,600"):
+    with pytest.raises(
+        UsageError, match=r"target general = 0.2 .* limited by max_epochs 4 of web/general .* 9,200 tokens"
+    ):
         solve_mixture(cells, [10_000, 10_000, 230], replace(config, tokens=20_000, tolerance=0.1))
 
 
@@ -81,7 +83,10 @@ def test_what_contradicts_a_target_is_named() -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        (DrawConfig(targets=BALANCED, tokens=30_000), ["30,000", "max_epochs 4 of curated/code", "at most 20,79"]),
+        (
+            DrawConfig(targets=BALANCED, tokens=30_000),
+            ["30,000", "max_epochs 4 of curated/code", "at most 20,800 tokens"],
+        ),
         (DrawConfig(targets={"mathematics": 0.1}, tolerance=0.01), ["target mathematics", "has nothing of it"]),
         (DrawConfig(min_source_share={"forum": 0.2}), ["min_source_share forum", "nothing of it"]),
         (
