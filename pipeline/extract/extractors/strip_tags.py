@@ -61,7 +61,7 @@ _CODEC: Final = ("utf-8", "surrogatepass")
 # bytes, so that a line of verse has more than these in both languages. Of the labels around a text, fewer than three
 # such lines follow one another (`IN_SUCCESSION`), and they are no sentences.
 MIN_UNLINKED: Final = 16
-MIN_ALONE: Final = 80
+MIN_ALONE: Final = 160
 
 # What a page writes as the ends of a link are none: another control character, which is left out of the text as well.
 _CONTROL: Final = 3
@@ -73,7 +73,7 @@ _LINK_REFERENCE: Final = re.compile(rb"&#(?:0*+[12](?![0-9])|[xX]0*+[12](?![0-9a
 class StripTagsOptions:
     unlinked: bool = False
     """Without the lines that have fewer than 16 bytes (blanks apart) outside links, menus and lists of titles, and
-    without those with fewer than 80 that are not among three of 16 and more in succession: labels, notices."""
+    without those with fewer than 160 that are not among three of 16 and more in succession: labels, notices."""
 
 
 def strip_tags(html: str, url: str, options: StripTagsOptions) -> Extracted:  # noqa: ARG001
