@@ -63,7 +63,7 @@ CLUSTERS: dict[str, Any] = {
     "clusters": 100, "drop": None, "score": "quality", "marks": (), "min_size": DOCUMENTS_A_CLUSTER, "sample": 20_000,
 }  # fmt: skip
 KEEP_RATE: dict[str, Any] = {
-    "signal": "quality", "of": "falcon", "at_most": 0.09, "aim_docs": 0.068, "aim_tokens": 0.08,
+    "signal": "quality", "of": "falcon", "at_most": 0.09, "aim_docs": 0.07, "aim_tokens": 0.08,
     "by": ("language", "axis"), "language_floor": 1.0, "axis_floor": 0.15, "domain_floor": 0.7, "least_score": 0.5,
     "min_count": 100, "bounds": {}, "tilt": 0.0, "free_tokens": 0, "frozen": False,
 }  # fmt: skip
