@@ -438,9 +438,10 @@ def collapsed(text: Bytes, out: Bytes, least: int, long: int) -> tuple[int, bool
         out[count] = byte
         after = _copy_plain(text, at + 1, out, count + 1)
         count += after - at
-        if linked < 0 or linked > LONGEST_LINK:
+        if linked < 0:
             bare += after - at
         else:
+            bare += max(0, linked + after - at - max(linked, LONGEST_LINK))
             linked += after - at
         at = after
     if least:

@@ -25,6 +25,11 @@ def by_axis(cells: Mapping[str, Cells]) -> dict[str, dict[str, Cells]]:
     return found
 
 
+def axis_sizes(cells: Mapping[str, Cells]) -> dict[str, int]:
+    """The documents of each axis, by the same names."""
+    return {name: sum(each.all_docs for each in domains.values()) for name, domains in by_axis(cells).items()}
+
+
 def best(cells: Cells, tilt: float, free: int, docs: int) -> tuple[float, int]:
     """The least rank at which at most so many documents pass, and their tokens. Where no cell fits, a rank
     above all: a group without a bound would get that of another."""

@@ -27,7 +27,7 @@ from infra.hashing import sha256_json
 from infra.ledger import Reject
 from pipeline.job.baseline import Baseline
 from pipeline.pool.apply import Verdict
-from pipeline.pool.domain_bounds import MOST_OF_GROUP, best_of_domains, by_axis
+from pipeline.pool.domain_bounds import MOST_OF_GROUP, axis_sizes, best_of_domains, by_axis
 from pipeline.pool.quotas import shared, whole
 from pipeline.pool.score_cells import (
     DOMAIN,
@@ -36,10 +36,10 @@ from pipeline.pool.score_cells import (
     Cells,
     Ints,
     joined,
+    least_bin,
     least_value,
     length_bins,
     ranks,
-    score_bins,
 )
 
 # What an octave of length may be worth, in units of logit.
@@ -87,7 +87,7 @@ class Bounds:
         """Whether documents with these bins of score and length pass."""
         bound = self.of(group)
         ranked = ranks(scores, lengths, *self.costs) >= (np.inf if bound is None else bound)
-        return np.asarray(ranked & (scores >= score_bins(np.array([self.least_score]))))
+        return np.asarray(ranked & (scores >= least_bin(self.least_score)))
 
     def kept(self, cells: Mapping[str, Cells]) -> dict[str, tuple[int, int]]:
         """Documents and tokens that pass, by group."""
@@ -120,11 +120,17 @@ class Floors:
 
 
 def quotas(
-    docs: int, cells: Mapping[str, Cells], by: tuple[str, ...], floors: Floors, spoken: Mapping[str, float]
+    docs: int,
+    cells: Mapping[str, Cells],
+    by: tuple[str, ...],
+    floors: Floors,
+    spoken: Mapping[str, float],
+    whole_sizes: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
-    """The documents that each group may keep. `spoken`: the extracted pages of each language."""
+    """The documents that each group may keep. `spoken`: the extracted pages of each language; `whole_sizes`: the
+    documents of each group where its cells are some of them alone."""
     sizes = {name: float(each.all_docs) for name, each in cells.items()}
-    caps = {name: size * MOST_OF_GROUP for name, size in sizes.items()}
+    caps = {name: min((whole_sizes or sizes)[name] * MOST_OF_GROUP, size) for name, size in sizes.items()}
     if LANGUAGE not in by:
         return whole(shared(docs, sizes, dict.fromkeys(sizes, floors.axis * docs), caps), docs)
     members: dict[str, list[str]] = {}
@@ -157,11 +163,12 @@ def find_bounds(
     """The bounds that keep the most within both budgets."""
     docs, none = budget.docs, Bounds(0.0, budget.free_tokens, {}, least_score)
     good = {name: each.of_score(least_score) for name, each in cells.items()}
+    sizes = axis_sizes(cells) if DOMAIN in by else {name: each.all_docs for name, each in cells.items()}
     cells = {name: each for name, each in good.items() if each.all_docs}
     members = by_axis(cells) if DOMAIN in by else {name: {name: each} for name, each in cells.items()}
     axes = {name: joined(each.values()) for name, each in members.items()}
     while docs > 0:
-        parts = quotas(docs, axes, by, floors, spoken)
+        parts = quotas(docs, axes, by, floors, spoken, sizes)
         most, chosen = -1, none
         for tilt in TILTS:
             found: dict[str, tuple[float, int]] = {}

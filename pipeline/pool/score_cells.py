@@ -7,6 +7,7 @@ decided exactly: the error is that documents of one cell cannot be told apart. A
 row of a cell takes 44 bytes.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +65,12 @@ def score_bins(values: Floats) -> Ints:
     with np.errstate(divide="ignore"):
         logits = np.log(known) - np.log1p(-known)
     return np.asarray(np.floor(np.clip(logits, -MAX_LOGIT, MAX_LOGIT) * SCORE_BINS), np.int64)
+
+
+def least_bin(score: float) -> int:
+    """The lowest bin whose probabilities are all `score` or more."""
+    logit = math.log(score) - math.log1p(-score) if 0 < score < 1 else math.copysign(MAX_LOGIT, score - 0.5)
+    return math.ceil(min(max(logit, -MAX_LOGIT), MAX_LOGIT) * SCORE_BINS)
 
 
 def length_bins(tokens: Ints) -> Ints:
@@ -179,8 +186,8 @@ class Cells:
         return int(self.tokens.sum())
 
     def of_score(self, least: float) -> "Cells":
-        """Those in the bin of this score, a probability, and above."""
-        which = self.scores >= score_bins(np.array([least]))[0]
+        """Those of this score, a probability, or a higher one."""
+        which = self.scores >= least_bin(least)
         return Cells(self.scores[which], self.lengths[which], self.docs[which], self.tokens[which])
 
 

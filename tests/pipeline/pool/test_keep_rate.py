@@ -1,5 +1,6 @@
 """The best of a pool within budgets of documents and tokens, by group, with length taken out."""
 
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from pipeline.job.context import open_context
 from pipeline.pool.domain_bounds import best_of_domains
 from pipeline.pool.keep_rate import Bounds, Floors, KeepBudget, KeepRateJudge, budget_of, find_bounds, quotas
 from pipeline.pool.quotas import shared, whole
-from pipeline.pool.score_cells import Cells, length_bins, ranks, score_bins
+from pipeline.pool.score_cells import Cells, least_bin, length_bins, ranks, score_bins
 from pipeline.recipes.parse import load_recipe
 from pipeline.revise.freeze_bounds import freeze_bounds
 from pipeline.stages.audit import pool_notes
@@ -144,7 +145,7 @@ def test_of_a_group_of_junk_not_even_the_best_are_kept() -> None:
     bounds = find_bounds(budget, cells, BY, FLOORS, spoken, 0.5)
     kept = {name: docs for name, (docs, _) in bounds.kept(cells).items()}
     assert bounds.kept(cells) == kept_by_judge(pool, bounds)
-    assert (kept["en/general"], kept["zh/IQ"], kept["zh/EQ"]) == (1, 3, 0)  # half of what is good
+    assert (kept["en/general"], kept["zh/IQ"], kept["zh/EQ"]) == (2, 5, 0)  # all that is good
     assert sum(kept.values()) >= 90
     judge = KeepRateJudge("rate", "quality", Bounds(1.0, 100, {"en/IQ": -2.0}, 0.5))
     short = judge({"group": "en/IQ", "value": 0.49, "score": int(score_bins(np.array([0.49]))[0]), "length": 4}).reject
@@ -159,6 +160,27 @@ def test_a_domain_of_junk_has_no_floor() -> None:
     cells, by, budget = cells_of(pool), (*BY, "domain"), KeepBudget(90, 10**9)  # .7 of .1 of 100, less by equal ranks
     assert find_bounds(budget, cells, by, FLOORS, {}).kept(cells)["en/EQ/arts"][0] == 5
     assert find_bounds(budget, cells, by, FLOORS, {}, 0.5).kept(cells)["en/EQ/arts"][0] == 0
+
+
+@pytest.mark.parametrize("by", [BY, (*BY, "domain")])
+def test_good_documents_fill_the_budget_however_much_junk_is_beside_them(by: tuple[str, ...]) -> None:
+    values = np.concatenate([np.linspace(0.6, 0.95, 100), np.full(900, 0.2)])
+    groups = ["en/EQ/arts", "en/EQ/society"] if "domain" in by else ["en/EQ"]
+    pool = {
+        name: (values[place :: len(groups)], np.full(1000 // len(groups), 500)) for place, name in enumerate(groups)
+    }
+    kept = find_bounds(KeepBudget(90, 10**9), cells_of(pool), by, FLOORS, {"en": 1000.0}, 0.5).kept(cells_of(pool))
+    assert 88 <= sum(docs for docs, _ in kept.values()) <= 90
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_no_score_under_the_least_one_passes(least: float, value: float) -> None:
+    cells = cells_of({"en/EQ": (np.array([value]), np.array([100]))})
+    bounds = Bounds(0.0, 0, {"en/EQ": -math.inf}, least)
+    if bounds.kept(cells)["en/EQ"][0]:
+        assert value >= least or least_bin(least) == score_bins(np.array([0.0]))[0]
+    else:
+        assert value < min(1.0, least + 0.01)
 
 
 def test_a_pool_of_junk_keeps_nothing() -> None:

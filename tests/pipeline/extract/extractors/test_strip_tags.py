@@ -142,6 +142,7 @@ LABEL = "Share it with your friends:"
         (f"<p>{LABEL}<p>{LABEL}<p>Menu<p>{LABEL}<p>Menu", ""),
         (f"<a><h2>A card that is one link</h2><p>{LONG}</p></a><p>{LONG}", LONG),
         ("<a>" + "word " * 200, ("word " * 200).strip()),  # no end tag, or a page in a link
+        ("<a>" + "汉字，" * 200, "汉字，" * 200),
         (f"<p>\1\1{LONG}\2<p>\1{LONG}", f"{LONG}\n{LONG}"),  # no marks of links but those of tags
         (f"<p>&#1;{LONG}&#x02;<p>&#01{LONG}<p><a>{LONG}&#2;links</a>", f"{LONG}\n{LONG}"),
         (f"<p><textarea>&#1;</textarea>{LONG}", LONG),
