@@ -21,7 +21,16 @@ def compiled(function: Callable[Parameters, Result], helpers: Helpers = ()) -> C
 
     @wraps(function)
     def call(*arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
-        result: Result = _dispatcher(function, helpers)(*arguments, **named)
+        dispatcher = _dispatcher(function, helpers)
+        known = len(dispatcher.signatures)
+        try:
+            result: Result = dispatcher(*arguments, **named)
+        except (OSError, RuntimeError):
+            # compiled, and then not written to the cache: a full disk, or (numba's "no compiled object yet") another
+            # process that compiled it for the first time at the same moment; what was compiled is there to be called
+            if len(dispatcher.signatures) == known:
+                raise
+            result = dispatcher(*arguments, **named)
         return result
 
     return call
@@ -39,12 +48,12 @@ def compiled_with(
 
 
 @cache
-def _dispatcher(function: Callable[..., Any], helpers: Helpers) -> Callable[..., Any]:
+def _dispatcher(function: Callable[..., Any], helpers: Helpers) -> Any:
     numba = _numba()
     for helper in helpers:
         _register(helper)
     try:
-        dispatcher: Callable[..., Any] = numba.njit(cache=True)(function)
+        dispatcher = numba.njit(cache=True)(function)
     except RuntimeError:  # no folder to cache compiled code in
         dispatcher = numba.njit(function)
     return dispatcher
