@@ -22,13 +22,13 @@ def compiled(function: Callable[Parameters, Result], helpers: Helpers = ()) -> C
     @wraps(function)
     def call(*arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
         dispatcher = _dispatcher(function, helpers)
-        known = len(dispatcher.signatures)
+        known = len(dispatcher.overloads)
         try:
             result: Result = dispatcher(*arguments, **named)
         except (OSError, RuntimeError):
             # compiled, and then not written to the cache: a full disk, or (numba's "no compiled object yet") another
             # process that compiled it for the first time at the same moment; what was compiled is there to be called
-            if len(dispatcher.signatures) == known:
+            if len(dispatcher.overloads) == known:
                 raise
             result = dispatcher(*arguments, **named)
         return result

@@ -68,7 +68,8 @@ class MixtureSolution:
     """Of targets that are missed: the binding constraints that keep the share from the one asked for."""
 
     alone: Mapping[str, float] = field(default_factory=dict)
-    """Of every target: the largest size in tokens of a mixture that meets it, were it the only one."""
+    """Of every target of which the pool has anything: the largest size in tokens of a mixture that meets it, were it
+    the only one."""
 
     possible: float = 0.0
     """The largest size in tokens of a mixture without targets."""
@@ -125,6 +126,7 @@ def solve_mixture(
     alone = {
         target.name: largest_size([*hard, *held([target], aimed[[i]], attained[[i]])], pool)[0]
         for i, target in enumerate(targets)
+        if aimed[i].any()
     }
     return replace(solution, alone=alone, possible=possible)
 

@@ -119,7 +119,8 @@ class MixturePlan:
     """Of every target, by name."""
 
     alone: Mapping[str, int]
-    """Of every target: the largest size in tokens of a mixture that meets it, were it the only one."""
+    """Of every target of which the pool has anything: the largest size in tokens of a mixture that meets it, were it
+    the only one."""
 
     possible: int
     """The largest size in tokens of a mixture without targets."""
