@@ -67,6 +67,7 @@ NAMES: Final = (
     "scorers",
     "quality",
     "grades",
+    "kept_grades",
     "hate",
     "keep_rates",
     "attention_cost",
