@@ -34,7 +34,7 @@ draw = { targets = { IQ = 0.4, EQ = 0.4, general = 0.2 }, max_epochs = 4.0 }
 ZH = ("mixture.draw.language_targets.zh=0.3", 'mixture.draw.joint_targets={"zh/IQ"=0.1}')
 DRAWS: dict[str, tuple[str, ...]] = {
     "40/40/20": (),
-    "4,000,000 tokens": ("mixture.draw.tokens=4000000",),
+    "5,000,000 tokens": ("mixture.draw.tokens=5000000",),
     "zh .3, zh/IQ .1": ZH,
     "40,000,000 tokens": ("mixture.draw.tokens=40000000",),
 }
