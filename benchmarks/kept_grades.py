@@ -3,9 +3,10 @@
     python -m benchmarks kept_grades --kept OUT/09-keep-rate --graded graded-en.jsonl graded-zh.jsonl [--nearest 60]
 
 `--kept`: the stage of a finished run whose step is `keep_rate`. `--graded`: rows of `id` (a document's address, or its
-id) and `grades` (1 to 5, one of each reader); a row of the table for each file. Just rejected are the graded documents
-nearest to the bound of their group: least by the logit of the score that was needed less that of their own. So all that
-reach the stage should be graded, or what is kept and a random draw of the others.
+id) and `grades` (1 to 5, one of each reader; two rows of one id are grades of one document); the table has three rows
+for each file. Just rejected are the graded documents nearest to the bound of their group: least by the logit of the
+score that was needed less that of their own. So all that reach the stage should be graded, or what is kept, what is
+nearest and a random draw of the others.
 
 For a figure that nothing is fitted to, the quality of the run is one that has nothing of these texts
 (`python -m benchmarks grades --graded others.jsonl --apart graded.jsonl --out grade.tsv --combination quality.json`).
@@ -49,7 +50,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     rejected = sorted(gaps, key=lambda name: (gaps[name], str(name)))
     rows: list[dict[str, Any]] = []
     for path in args.graded:
-        grades = {str(row["id"]): float(np.mean(row["grades"])) for row in checked_rows(path, ID, GRADES)}
+        given: dict[str, list[float]] = {}
+        for row in checked_rows(path, ID, GRADES):
+            given.setdefault(str(row["id"]), []).extend(row["grades"])
+        grades = {name: float(np.mean(each)) for name, each in given.items()}
         of_kept, of_rejected = (graded(names, grades) for names in (kept, rejected))
         if not of_kept and not of_rejected:
             raise UsageError(f"no document of {args.kept} has an id or address of {path}")

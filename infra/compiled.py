@@ -6,7 +6,9 @@ others do, so no kernel may call a function of another module.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from infra.hidden_imports import hidden
@@ -21,16 +23,7 @@ def compiled(function: Callable[Parameters, Result], helpers: Helpers = ()) -> C
 
     @wraps(function)
     def call(*arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
-        dispatcher = _dispatcher(function, helpers)
-        known = len(dispatcher.overloads)
-        try:
-            result: Result = dispatcher(*arguments, **named)
-        except (OSError, RuntimeError):
-            # compiled, and then not written to the cache: a full disk, or (numba's "no compiled object yet") another
-            # process that compiled it for the first time at the same moment; what was compiled is there to be called
-            if len(dispatcher.overloads) == known:
-                raise
-            result = dispatcher(*arguments, **named)
+        result: Result = _dispatcher(function, helpers)(*arguments, **named)
         return result
 
     return call
@@ -55,8 +48,25 @@ def _dispatcher(function: Callable[..., Any], helpers: Helpers) -> Any:
     try:
         dispatcher = numba.njit(cache=True)(function)
     except RuntimeError:  # no folder to cache compiled code in
-        dispatcher = numba.njit(function)
+        return numba.njit(function)
+    _go_on_without(dispatcher._cache)
     return dispatcher
+
+
+def _go_on_without(cached: Any) -> None:
+    """Makes a function that is compiled and cannot be written to its cache callable all the same: the disk is full, or
+    (numba's "no compiled object yet", seen once) another process compiled it for the first time at the same moment.
+    numba writes the index before what it names, which may be of an earlier source then: it is removed."""
+    save = cached.save_overload
+
+    def saved(signature: Any, data: Any) -> None:
+        try:
+            save(signature, data)
+        except (OSError, RuntimeError):
+            with suppress(OSError):
+                Path(cached._cache_file._index_path).unlink(missing_ok=True)
+
+    cached.save_overload = saved
 
 
 @cache

@@ -47,6 +47,7 @@ def limit_lines(mixture: Mapping[str, Any]) -> Iterator[str]:
     if alone:
         sizes = ", ".join(f"{name} {tokens:,}" for name, tokens in alone[:SCARCEST])
         yield f"the most tokens that one target alone allows, the scarcest first: {sizes}"
+    if mixture.get("targets") and "possible" in mixture:
         yield f"the most tokens without targets: {mixture['possible']:,}"
 
 
