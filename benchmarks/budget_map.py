@@ -49,7 +49,7 @@ BEYOND = (2,)
 # What the law is of: English, by axis and together. A name with `+` is the mean of several.
 LOSSES = ("iq_en+eq_en", "iq_en", "eq_en")
 NOT_TRUSTED = (
-    "It is of tiny models, one crawl of 2,600 pages, and clean text like textbooks and novels; a model 1.6 times "
+    "It is of tiny models, one crawl of {pages:,} pages, and clean text like textbooks and novels; a model 1.6 times "
     "larger on twice the tokens gained up to 7 % more from new text than it says: for a real training it shows what to "
     "ask, not what to do"
 )
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     for seed in range(args.seeds):
         trained(TrunkJob(ALIKE, MIDDLE, seed, marks), pools[ALIKE], cells, args.out)
     laws = {loss: fit_pools(pool_runs(rows, loss)) for loss in LOSSES}
-    law = as_json(laws, card_of(card(args, pools), laws[LOSSES[0]], len(rows), LOSSES[0]))
+    law = as_json(laws, card_of(card(args, pools, pages_of(compared)), laws[LOSSES[0]], len(rows), LOSSES[0]))
     write_bytes(args.out / "law.json", law_bytes(law))
     further = tuple(marks[-1] * times for times in BEYOND)
     forecast = forecast_of(args.out / "forecast.json", args.out / "law.json", pools, further)
@@ -320,20 +320,25 @@ def checked(forecast: Sequence[Mapping[str, Any]], checks: Sequence[Mapping[str,
     return rows
 
 
-def card(args: argparse.Namespace, pools: Mapping[str, TokenPool]) -> dict[str, Any]:
+def card(args: argparse.Namespace, pools: Mapping[str, TokenPool], pages: int) -> dict[str, Any]:
     """What the law of the package says of itself, beside what was fitted."""
     return {
         "about": (
             "bits per byte of clean English text (papers and textbooks; novels, dialogues and speeches) by runs on "
-            "pools of one crawl: pages of 38 public collections, rich in articles"
+            f"pools of one crawl of {pages:,} pages"
         ),
         "command": "python -m benchmarks budget_map --pages CRAWL --models MODELS --texts TEXTS --out made",
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "seeds": args.seeds,
         "tokenizer": f"{VOCABULARY} pieces, fitted on the pools' English: some 1.8 bytes a token",
         "unique_tokens": {name: pool.unique for name, pool in pools.items() if name != ALIKE},
-        "not_trusted": NOT_TRUSTED,
+        "not_trusted": NOT_TRUSTED.format(pages=pages),
     }
+
+
+def pages_of(compared: Path) -> int:
+    """How many pages a finished comparison read."""
+    return int((read_json(compared / "comparison.json") or {})["input"]["docs"])
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
