@@ -3,10 +3,10 @@
     python -m benchmarks kept_grades --kept OUT/09-keep-rate --graded graded-en.jsonl graded-zh.jsonl [--nearest 60]
 
 `--kept`: the stage of a finished run whose step is `keep_rate`. `--graded`: rows of `id` (a document's address, or its
-id) and `grades` (1 to 5, one of each reader; two rows of one id are grades of one document); the table has three rows
-for each file. Just rejected are the graded documents nearest to the bound of their group: least by the logit of the
-score that was needed less that of their own. So all that reach the stage should be graded, or what is kept, what is
-nearest and a random draw of the others.
+id) and `grades` (1 to 5, one of each reader; all rows of a document's address and of its id are its grades); the table
+has three rows for each file. Just rejected are the graded documents nearest to the bound of their group: least by the
+logit of the score that was needed less that of their own. So all that reach the stage should be graded, or what is
+kept, what is nearest and a random draw of the others.
 
 For a figure that nothing is fitted to, the quality of the run is one that has nothing of these texts
 (`python -m benchmarks grades --graded others.jsonl --apart graded.jsonl --out grade.tsv --combination quality.json`).
@@ -53,8 +53,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         given: dict[str, list[float]] = {}
         for row in checked_rows(path, ID, GRADES):
             given.setdefault(str(row["id"]), []).extend(row["grades"])
-        grades = {name: float(np.mean(each)) for name, each in given.items()}
-        of_kept, of_rejected = (graded(names, grades) for names in (kept, rejected))
+        of_kept, of_rejected = (graded(names, given) for names in (kept, rejected))
         if not of_kept and not of_rejected:
             raise UsageError(f"no document of {args.kept} has an id or address of {path}")
         parts = {"kept": of_kept, "just rejected": of_rejected[: args.nearest], "others": of_rejected[args.nearest :]}
@@ -68,10 +67,10 @@ def gap(row: Mapping[str, Any]) -> float:
     return math.log(needed / (1 - needed)) - math.log(own / (1 - own))
 
 
-def graded(names: Sequence[tuple[str | None, str | None]], grades: Mapping[str, float]) -> list[float]:
-    """The grades of these documents, in their order, of those that have one by address or id."""
-    found = [next((grades[name] for name in both if name in grades), None) for both in names]
-    return [grade for grade in found if grade is not None]
+def graded(names: Sequence[tuple[str | None, str | None]], given: Mapping[str, Sequence[float]]) -> list[float]:
+    """The mean grades of these documents, in their order, of those that have grades by address, id or both."""
+    found = [[grade for name in dict.fromkeys(both) for grade in given.get(name or "", ())] for both in names]
+    return [float(np.mean(each)) for each in found if each]
 
 
 def told(grades: Sequence[float]) -> dict[str, Any]:

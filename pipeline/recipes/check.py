@@ -13,6 +13,7 @@ from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.signals import check_signals
 from pipeline.steps.fields import is_number, shown
 from pipeline.steps.label import Label
+from pipeline.steps.pool import PoolRule
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -40,6 +41,21 @@ def check_options(recipe: Recipe) -> None:
             DrawConfig.from_block(stage.options.get("draw", {}), f"{stage.name}.draw")
         for step in stage.steps:
             step.check()
+    check_baselines(recipe)
+
+
+def check_baselines(recipe: Recipe) -> None:
+    """UsageError where a keep rate is of another recipe than the audit sample before it goes through."""
+    measured: str | None = None
+    for stage in recipe.stages:
+        measured = stage.baseline.name if stage.baseline else measured
+        rates = [step for step in stage.steps if isinstance(step, PoolRule) and step.method == "keep_rate"]
+        for step in rates if measured else []:
+            if (of := step.checked_options()["of"]) != measured:
+                raise UsageError(
+                    f"{recipe.name}: pool {step.name!r} has of = {shown(of)}, but the audit sample before it goes "
+                    f"through {measured!r}: name one recipe in both (baseline of the extract stage)"
+                )
 
 
 def check_models(recipe: Recipe, places: Mapping[str, Path]) -> None:

@@ -40,6 +40,12 @@ def test_kept_just_rejected_and_others(tmp_path: Path) -> None:
     assert lines[-1] == "2 documents are kept, 6 rejected by the keep rate"
 
 
+def test_grades_by_address_and_by_id_are_of_one_document(tmp_path: Path) -> None:
+    graded = graded_file(tmp_path / "en.jsonl", {"https://example.org/0": [2.0], "<urn:uuid:0>": [4.0, 4.5]})
+    (kept,) = kept_grades.run(Namespace(kept=stage(tmp_path / "kept"), graded=[graded], nearest=2))["rows"]
+    assert (kept["graded"], kept["mean"], kept["good"]) == (1, 3.5, 1.0)
+
+
 def test_wrong_inputs_are_told(tmp_path: Path) -> None:
     made = stage(tmp_path / "kept")
     graded = graded_file(tmp_path / "en.jsonl", {"https://elsewhere.org": [5]})

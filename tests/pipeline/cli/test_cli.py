@@ -3,13 +3,14 @@
 import os
 import shlex
 import subprocess
+import threading
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 
-from pipeline.cli.app import main
+from pipeline.cli.app import GO_ON, INTERRUPTED, main
 from pipeline.cli.command import spread
 from pipeline.cli.table import COMMANDS
 from pipeline.cli.work import opened
@@ -195,3 +196,34 @@ def test_recipes_can_be_compared_by_line() -> None:
     told = refinery("recipes", "diff", "falcon", "yi")
     assert "-  label language with lid.176.ftz, keeps en" in told
     assert refinery("recipes", "diff", "yi", "yi").strip() == "no difference"
+
+
+class Stopped(threading.Condition):
+    """An interrupt comes while the lock is taken back, as a signal may."""
+
+    def _acquire_restore(self, state: Any) -> None:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_in_the_midst_of_a_lock_stops_as_any_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(**_: Any) -> None:
+        condition = Stopped(threading.Lock())
+        with condition:
+            condition.wait(0)
+
+    monkeypatch.setattr("pipeline.cli.app.app", command)
+    with pytest.raises(SystemExit) as left:
+        main([])
+    assert left.value.code == INTERRUPTED
+    assert GO_ON in capsys.readouterr().err
+
+
+def test_another_error_is_not_taken_for_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command(**_: Any) -> None:
+        raise RuntimeError("release unlocked lock")
+
+    monkeypatch.setattr("pipeline.cli.app.app", command)
+    with pytest.raises(RuntimeError, match="release unlocked lock"):
+        main([])

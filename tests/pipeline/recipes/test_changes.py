@@ -192,6 +192,7 @@ REFUSED: list[tuple[str, str, str]] = [
     ("fineweb", "extract.extract.engine=resilparse", "did you mean 'resiliparse'?"),
     ("fineweb", "extract.extract.favor=much", "it must be 'precision' or 'recall' or 'balanced'"),
     ("fineweb", "extract.audit=2", "it must be 0 to 1"),
+    ("yi", "keep-rate.keep_rate.of=ccnet", "of = 'ccnet', but the audit sample before it goes through 'falcon'"),
     ("fineweb", "filter.language.keep=de", "keep must be a list of words, not 'de'"),
     ("fineweb", "filter.language.keep=[de]", "write lists as"),
     ("fineweb", "filter.language.keep.en=1", "keep has no parts"),
