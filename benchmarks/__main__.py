@@ -68,6 +68,7 @@ NAMES: Final = (
     "quality",
     "grades",
     "kept_grades",
+    "kept_types",
     "hate",
     "keep_rates",
     "attention_cost",
