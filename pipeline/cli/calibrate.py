@@ -109,7 +109,7 @@ def freeze_rate(recipe: "Recipe", name: str, inputs: Sequence[str], out: Path, s
         return
     rows = [{"group": group, "least rank": rank} for group, rank in bounds["groups"].items()]
     tell(table(rows, ["group", "least rank"]))
-    say(f"tilt {bounds['tilt']} above {bounds.get('free_tokens', 0)} tokens; written into step {changed} of {out}")
+    say(f"price {bounds['price']} above {bounds['free_tokens']} tokens; written into step {changed} of {out}")
 
 
 def readable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -30,10 +30,10 @@ def axis_sizes(cells: Mapping[str, Cells]) -> dict[str, int]:
     return {name: sum(each.all_docs for each in domains.values()) for name, domains in by_axis(cells).items()}
 
 
-def best(cells: Cells, tilt: float, free: int, docs: int) -> tuple[float, int]:
+def best(cells: Cells, price: float, free: int, docs: int) -> tuple[float, int]:
     """The least rank at which at most so many documents pass, and their tokens. Where no cell fits, a rank
     above all: a group without a bound would get that of another."""
-    rank = ranks(cells.scores, cells.lengths, tilt, free)
+    rank = ranks(cells.scores, cells.lengths, price, free)
     order = np.argsort(-rank, kind="stable")
     ordered, counts, tokens = rank[order], np.cumsum(cells.docs[order]), np.cumsum(cells.tokens[order])
     last = np.append(ordered[1:] != ordered[:-1], True)  # where a rank ends: equal ones are kept or rejected together
@@ -44,29 +44,29 @@ def best(cells: Cells, tilt: float, free: int, docs: int) -> tuple[float, int]:
 
 
 def best_of_domains(
-    domains: Mapping[str, Cells], tilt: float, free: int, docs: int, floor: float
+    domains: Mapping[str, Cells], price: float, free: int, docs: int, floor: float
 ) -> dict[str, tuple[float, int]]:
     """The least rank of each domain of an axis, and the tokens that pass; at most `docs` documents do. `floor`: 0 to 1,
     the least that the part of a domain's documents that is kept is, as a part of the axis's."""
     if len(domains) == 1:
-        return {name: best(each, tilt, free, docs) for name, each in domains.items()}
+        return {name: best(each, price, free, docs) for name, each in domains.items()}
     size = sum(each.all_docs for each in domains.values())
     share = min(floor * docs / size, MOST_OF_GROUP)
     least = whole({name: share * each.all_docs for name, each in domains.items()}, docs)
     found: dict[str, tuple[float, int]] = {}
     left = dict(domains)
     while left:
-        bound, _ = best(joined(left.values()), tilt, free, docs - sum(least[name] for name in found))
-        passed = {name: _passed(each, tilt, free, bound) for name, each in left.items()}
+        bound, _ = best(joined(left.values()), price, free, docs - sum(least[name] for name in found))
+        passed = {name: _passed(each, price, free, bound) for name, each in left.items()}
         short = [name for name, (count, _) in passed.items() if count < least[name]]
         if not short:
             return found | {name: (bound, tokens) for name, (_, tokens) in passed.items()}
         for name in short:
-            found[name] = best(left.pop(name), tilt, free, least[name])
+            found[name] = best(left.pop(name), price, free, least[name])
     return found
 
 
-def _passed(cells: Cells, tilt: float, free: int, bound: float) -> tuple[int, int]:
+def _passed(cells: Cells, price: float, free: int, bound: float) -> tuple[int, int]:
     """Documents and tokens with this rank or a higher one."""
-    over = ranks(cells.scores, cells.lengths, tilt, free) >= bound
+    over = ranks(cells.scores, cells.lengths, price, free) >= bound
     return int(cells.docs[over].sum()), int(cells.tokens[over].sum())

@@ -6,10 +6,12 @@ What the baseline keeps is estimated on the audit sample (`pipeline/job/baseline
 1. The documents are shared among groups (language, and IQ, EQ or general by the domain label) in proportion to the
    pool, with floors: so each group is cut by its own scores. The domains of an axis compete for its documents, but
    none loses more than a floor allows: where it would, its bound is lower (`domain_bounds.py`).
-2. Within a group the documents with the highest rank are kept: score minus `tilt` for each octave by which a document
-   is longer than the budget of tokens is for each of the budget of documents. A score that rises with length alone
-   would fill the tokens with a few long documents. Shorter ones gain nothing by it, or stubs would win. The tilt is
-   that of a grid at which most tokens are kept within their budget.
+2. Within a group the documents with the highest rank are kept: the score, a probability, less `price` for each
+   `free_tokens` by which a document is longer than that, the budget of tokens over that of documents. To rank by the
+   score alone would fill the tokens with a few long documents. With a price for tokens what is kept has the most good
+   documents that both budgets allow, as the score tells it (the Lagrangian of a knapsack). Shorter ones gain nothing,
+   or stubs would win. The price is that of a grid at which most tokens are kept within their budget; the grid ends
+   where short documents of middling chances would take the place of long good ones: then fewer documents are kept.
 
 Documents under `least_score` count nowhere: of a group of junk not even the best are kept.
 
@@ -42,9 +44,10 @@ from pipeline.pool.score_cells import (
     ranks,
 )
 
-# What an octave of length may be worth, in units of logit.
-TILTS = tuple(number / 32 for number in range(-32, 193))
-# When even the largest tilt keeps too many tokens, the budget of documents shrinks in such steps.
+# What each `free_tokens` beyond the first may cost, in probability.
+MOST_PRICE = 0.1
+PRICES = tuple(number / 400 for number in range(int(MOST_PRICE * 400) + 1))
+# When even the largest price keeps too many tokens, the budget of documents shrinks in such steps.
 SHRINK = 0.95
 
 
@@ -61,18 +64,18 @@ class KeepBudget:
 
 @dataclass(frozen=True)
 class Bounds:
-    """`tilt`, the tokens up to which length costs nothing, and the least rank by group; a group that is not named has
+    """`price`, the tokens up to which length costs nothing, and the least rank by group; a group that is not named has
     the highest one of its axis, else of its language, else of all. `least_score`: what no document may be under."""
 
-    tilt: float
+    price: float
     free_tokens: int
     groups: Mapping[str, float]
     least_score: float = 0.0
 
     @property
     def costs(self) -> tuple[float, int]:
-        """The tilt, and the highest length bin that has no document of more than `free_tokens`."""
-        return self.tilt, max(int(length_bins(np.array([self.free_tokens]))[0]) - 1, 0)
+        """The price, and the highest length bin that has no document of more than `free_tokens`."""
+        return self.price, max(int(length_bins(np.array([self.free_tokens]))[0]) - 1, 0)
 
     def of(self, group: str) -> float | None:
         if group in self.groups or not self.groups:
@@ -98,7 +101,7 @@ class Bounds:
         return found
 
     def as_json(self) -> dict[str, Any]:
-        return {"tilt": self.tilt, "free_tokens": self.free_tokens, "groups": dict(self.groups)}
+        return {"price": self.price, "free_tokens": self.free_tokens, "groups": dict(self.groups)}
 
 
 def budget_of(baseline: Baseline, aim_docs: float, aim_tokens: float, at_most: float) -> KeepBudget:
@@ -170,14 +173,14 @@ def find_bounds(
     while docs > 0:
         parts = quotas(docs, axes, by, floors, spoken, sizes)
         most, chosen = -1, none
-        for tilt in TILTS:
+        for price in PRICES:
             found: dict[str, tuple[float, int]] = {}
             for name, domains in members.items():
-                found |= best_of_domains(domains, tilt, none.costs[1], parts[name], floors.domain)
+                found |= best_of_domains(domains, price, none.costs[1], parts[name], floors.domain)
             tokens = sum(each for _, each in found.values())
             if most < tokens <= budget.tokens:
                 groups = {name: rank for name, (rank, _) in sorted(found.items())}
-                most, chosen = tokens, replace(none, tilt=tilt, groups=groups)
+                most, chosen = tokens, replace(none, price=price, groups=groups)
         if most >= 0:
             return chosen
         docs = int(docs * SHRINK)

@@ -31,6 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 SCORE_BINS, LENGTH_BINS = 64, 4  # of one unit: of logit, of an octave
 MAX_LOGIT = 16.0
+RANK_DIGITS = 9  # fewer than those in which processors differ: a bound of one holds for all
 LANGUAGE, AXIS, DOMAIN = "language", "axis", "domain"
 # Documents without a language.
 UNKNOWN = "und"
@@ -77,19 +78,21 @@ def length_bins(tokens: Ints) -> Ints:
     return np.asarray(np.floor(np.log2(np.maximum(tokens, 1)) * LENGTH_BINS), np.int64)
 
 
-def paid(lengths: Ints, free: int) -> Floats:
-    """Octaves of length above the bin `free`."""
-    return np.asarray(np.maximum(lengths - free, 0) / LENGTH_BINS, np.float64)
+def extra(lengths: Ints, free: int) -> Floats:
+    """By how much a document of each length bin is longer than one of the bin `free`, as a part of that; or 0."""
+    return np.asarray(np.exp2(np.maximum(lengths - free, 0) / LENGTH_BINS) - 1, np.float64)
 
 
-def ranks(scores: Ints, lengths: Ints, tilt: float, free: int) -> Floats:
-    """The score less what its length costs: `tilt`, in units of logit, for each octave above the bin `free`."""
-    return scores / SCORE_BINS - tilt * paid(lengths, free)
+def ranks(scores: Ints, lengths: Ints, price: float, free: int) -> Floats:
+    """The probability of the score less what the length costs: `price` for each length of the bin `free` beyond the
+    first."""
+    found = 1 / (1 + np.exp(-scores / SCORE_BINS)) - price * extra(lengths, free)
+    return np.asarray(np.round(found, RANK_DIGITS), np.float64)
 
 
-def least_value(rank: float, length: int, tilt: float, free: int) -> float:
-    """The least probability with which a document of this length bin has the rank."""
-    return float(1 / (1 + np.exp(-(rank + tilt * paid(np.array(length), free)))))
+def least_value(rank: float, length: int, price: float, free: int) -> float:
+    """The least probability with which a document of this length bin has the rank; above 1: none has it."""
+    return float(rank + price * extra(np.array(length), free))
 
 
 def group_name(language: str, axis: str, domain: str, by: tuple[str, ...]) -> str:

@@ -94,7 +94,7 @@ def decide_keep_rate(
     scored = scored_table(tables, source, signal, by)
     cells = count_cells(tables, scored)
     baseline = baseline_of(source)
-    frozen = Bounds(options["tilt"], options["free_tokens"], options["bounds"], options["least_score"])
+    frozen = Bounds(options["price"], options["free_tokens"], options["bounds"], options["least_score"])
     found: Bounds | None = None
     if baseline and baseline.recipe != options["of"]:
         raise UsageError(
@@ -111,7 +111,7 @@ def decide_keep_rate(
     about = {
         "used": "frozen" if options["frozen"] else "shipped" if found is None else "pool",
         "note": note,
-        "tilt": used.tilt,
+        "price": used.price,
         "free_tokens": used.free_tokens,
         "bounds": dict(used.groups),
         "pool_bounds": found.as_json() if found else None,

@@ -20,7 +20,7 @@ METHOD = "keep_rate"
 
 
 def found_bounds(dataset: Dataset) -> Mapping[str, Any]:
-    """The bounds that the dataset's `keep_rate` step found on its pool: {tilt, free_tokens, groups}. UsageError if it
+    """The bounds that the dataset's `keep_rate` step found on its pool: {price, free_tokens, groups}. UsageError if it
     found none."""
     pool = dataset.manifest.extra.get("pool")
     if not isinstance(pool, Mapping) or pool.get("method") != METHOD:
@@ -32,6 +32,8 @@ def found_bounds(dataset: Dataset) -> Mapping[str, Any]:
         raise UsageError(
             f"{dataset.folder}: no bounds were found on this pool: {pool.get('note') or 'it keeps nothing'}"
         )
+    if "price" not in bounds:
+        raise UsageError(f"{dataset.folder}: its bounds are of an earlier version, which cut by logits: run it again")
     return bounds
 
 
@@ -51,8 +53,7 @@ def freeze_bounds(recipe: Recipe, dataset: Dataset, out: Path, step: str | None 
         raise UsageError(f"recipe {recipe.name!r} has no {METHOD} step{f' called {step!r}' if step else ''}")
     steps, index = places[-1]
     each = steps[index]
-    # what a dataset of before `free_tokens` found is without
-    costs = {name: bounds[name] for name in ("tilt", "free_tokens") if name in bounds}
+    costs = {name: bounds[name] for name in ("price", "free_tokens")}
     frozen = {**costs, "bounds": dict(bounds["groups"]), "frozen": True}
     steps[index] = {**each, "options": {**each.get("options", {}), **frozen}}
     pool = dataset.manifest.extra["pool"]

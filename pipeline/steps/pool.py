@@ -18,9 +18,10 @@ METHODS: dict[str, str] = {
     "clusters": "documents clustered by meaning; the worst clusters are dropped",
     "keep_rate": "the best by a score: at most a share of what a baseline recipe keeps, by language, axis and domain",
 }
-# The least is the least that a pool finds (`TILTS`). An octave of length that cost more logits than the most would
-# outweigh any score: a slip of the pen.
-_LEAST_TILT, _MOST_TILT = -1, 100
+# Bounds are probabilities, less what length costs; of a group of which nothing is kept a little more. What is above was
+# a logit, as an earlier version wrote them with its `tilt`.
+_MOST_BOUND = 1.1
+_EARLIER = "bounds of an earlier version are logits: find them again with `refinery calibrate`"
 # What each option does, with its unit and range.
 ABOUT: dict[str, str] = {
     "signal": "the signal whose percentile decides",
@@ -42,7 +43,7 @@ ABOUT: dict[str, str] = {
     "domain_floor": "with `by` domain: the least share of a domain's documents that is kept, as a part of its axis's",
     "least_score": "documents with a lower score are not kept, whatever the pool, and no floor counts them",
     "bounds": "least ranks by group that `refinery calibrate` found, for a pool that is too small, or with `frozen`",
-    "tilt": "what an octave of length costs with these bounds, in units of logit, -1 to 100",
+    "price": "what each `free_tokens` beyond the first cost with these bounds, in probability, 0 to 1",
     "free_tokens": "up to so many tokens length costs nothing, with these bounds",
     "frozen": "`bounds` decide, whatever the pool; what its own would keep is reported as drift",
     "sample": "documents on which the clusters are fitted, chosen by hash; at least 20 for each cluster",
@@ -65,7 +66,7 @@ CLUSTERS: dict[str, Any] = {
 KEEP_RATE: dict[str, Any] = {
     "signal": "quality", "of": "falcon", "at_most": 0.09, "aim_docs": 0.07, "aim_tokens": 0.08,
     "by": ("language", "axis"), "language_floor": 1.0, "axis_floor": 0.15, "domain_floor": 0.7, "least_score": 0.5,
-    "min_count": 100, "bounds": {}, "tilt": 0.0, "free_tokens": 0, "frozen": False,
+    "min_count": 100, "bounds": {}, "price": 0.0, "free_tokens": 0, "frozen": False,
 }  # fmt: skip
 OPTIONS: dict[str, dict[str, Any]] = {"quantile": QUANTILE, "clusters": CLUSTERS, "keep_rate": KEEP_RATE}
 
@@ -91,6 +92,8 @@ class PoolRule(MethodStep):
         known = OPTIONS[self.method]
         place = f"pool {self.name!r}"
         for name in self.options:
+            if name == "tilt" and self.method == "keep_rate":
+                raise UsageError(f"{place}: {_EARLIER}, which writes `price` in place of `tilt`")
             if name not in known:
                 raise UsageError(f"{place}: {self.method} has no option {shown(name)}; {meant(name, sorted(known))}")
         options = {**known, **self.options}
@@ -175,12 +178,13 @@ def _keep_rate(options: dict[str, Any], place: str) -> dict[str, Any]:
     if type(options["free_tokens"]) is not int or not 0 <= options["free_tokens"] < 2**63:
         raise UsageError(f"{place}: free_tokens is {shown(options['free_tokens'])}; it must be a number of tokens")
     bounds = options["bounds"]
-    values: list[Any] = [options["tilt"], *bounds.values()] if isinstance(bounds, Mapping) else [None]
+    values: list[Any] = [options["price"], *bounds.values()] if isinstance(bounds, Mapping) else [None]
     if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
-        raise UsageError(f"{place}: bounds must be {{ GROUP = NUMBER }}, and tilt a number")
-    if not _LEAST_TILT <= options["tilt"] <= _MOST_TILT:
-        tilt = shown(options["tilt"])
-        raise UsageError(f"{place}: tilt is {tilt}; it must be a number, {_LEAST_TILT} to {_MOST_TILT}")
+        raise UsageError(f"{place}: bounds must be {{ GROUP = NUMBER }}, and price a number")
+    if any(value > _MOST_BOUND for value in bounds.values()):
+        raise UsageError(f"{place}: a bound is {max(bounds.values())}; it must be a probability; {_EARLIER}")
+    if not 0 <= options["price"] <= 1:
+        raise UsageError(f"{place}: price is {shown(options['price'])}; it must be a probability, 0 to 1")
     if options["frozen"] and not bounds:
         raise UsageError(f"{place}: frozen needs the bounds that `refinery calibrate` writes")
     return {**options, "by": grouped, "bounds": {name: bounds[name] for name in sorted(bounds)}}
