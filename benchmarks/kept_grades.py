@@ -5,7 +5,7 @@
 `--kept`: the stage of a finished run whose step is `keep_rate`. `--graded`: rows of `id` (a document's address, or its
 id) and `grades` (1 to 5, one of each reader; all rows of a document's address and of its id are its grades); the table
 has three rows for each file. Just rejected are the graded documents nearest to the bound of their group: least by the
-logit of the score that was needed less that of their own. So all that reach the stage should be graded, or what is
+score that a document of their length needed, less their own. So all that reach the stage should be graded, or what is
 kept, what is nearest and a random draw of the others.
 
 For a figure that nothing is fitted to, the quality of the run is one that has nothing of these texts
@@ -13,7 +13,6 @@ For a figure that nothing is fitted to, the quality of the run is one that has n
 """
 
 import argparse
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,6 @@ from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from pipeline.job.intervals import wilson
 
-# Scores nearer to 0 or 1 count as this near: a logit has no end.
-CLOSEST = 0.0001
 RULE = "min_"
 COLUMNS = ("of", "what", "graded", "mean", "good (95 %)", "very good (95 %)")
 
@@ -62,9 +59,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def gap(row: Mapping[str, Any]) -> float:
-    """By how much of a logit a score is under the one that was needed."""
-    needed, own = (min(max(float(row[name] or 0.0), CLOSEST), 1 - CLOSEST) for name in ("threshold", "value"))
-    return math.log(needed / (1 - needed)) - math.log(own / (1 - own))
+    """By how much a score is under the one that was needed for a document of its length."""
+    return float(row["threshold"] or 0.0) - float(row["value"] or 0.0)
 
 
 def graded(names: Sequence[tuple[str | None, str | None]], given: Mapping[str, Sequence[float]]) -> list[float]:

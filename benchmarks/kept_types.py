@@ -2,8 +2,8 @@
 
     python -m benchmarks kept_types --compared OUT --index index.jsonl.gz [--least 40]
 
-`--compared`: the folder of a finished `refinery compare`. `--index`: rows of `url` and `type`; pages without a row are
-"not known". Types of fewer pages than `--least` are one row, "others".
+`--compared`: the folder of a finished `refinery compare`. `--index`: rows of `url` and `type`, one a page. Documents
+whose address has no row are "(not known)". Types of fewer pages than `--least` are one row, "(others)".
 """
 
 import argparse
@@ -19,7 +19,7 @@ from infra.errors import UsageError
 from infra.storage import read_json
 from pipeline.compare.walk import final
 
-UNKNOWN, OTHERS, ALL = "not known", "others", "all"
+UNKNOWN, OTHERS, ALL = "(not known)", "(others)", "(all)"
 
 
 def _word(value: Any) -> str | None:

@@ -74,15 +74,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
-    except Exception as error:
-        if not of_interrupt(error):
+    except RuntimeError as error:
+        # An interrupt in the midst of threading's own locks: what is then released is not held.
+        if not isinstance(error.__context__, KeyboardInterrupt):
             raise
         say_stopped()
         sys.exit(INTERRUPTED)
-
-
-def of_interrupt(error: BaseException) -> bool:
-    """Whether an error was raised while an interrupt was handled: one in the midst of `threading`'s own locks ends in
-    a RuntimeError, as the lock that is then released is not held."""
-    before = error.__context__
-    return before is not None and (isinstance(before, KeyboardInterrupt) or of_interrupt(before))

@@ -10,7 +10,7 @@ What the baseline keeps is estimated on the audit sample (`pipeline/job/baseline
    `free_tokens` by which a document is longer than that, the budget of tokens over that of documents. To rank by the
    score alone would fill the tokens with a few long documents. With a price for tokens what is kept has the most good
    documents that both budgets allow, as the score tells it (the Lagrangian of a knapsack). Shorter ones gain nothing,
-   or stubs would win. The price is that of a grid at which most tokens are kept within their budget; the grid ends
+   or stubs would win. The price is that of a grid at which most good ones are kept within the budgets; the grid ends
    where short documents of middling chances would take the place of long good ones: then fewer documents are kept.
 
 Documents under `least_score` count nowhere: of a group of junk not even the best are kept.
@@ -29,7 +29,7 @@ from infra.hashing import sha256_json
 from infra.ledger import Reject
 from pipeline.job.baseline import Baseline
 from pipeline.pool.apply import Verdict
-from pipeline.pool.domain_bounds import MOST_OF_GROUP, axis_sizes, best_of_domains, by_axis
+from pipeline.pool.domain_bounds import MOST_OF_GROUP, GroupBound, axis_sizes, best_of_domains, by_axis
 from pipeline.pool.quotas import shared, whole
 from pipeline.pool.score_cells import (
     DOMAIN,
@@ -37,16 +37,16 @@ from pipeline.pool.score_cells import (
     UNKNOWN,
     Cells,
     Ints,
+    chances,
     joined,
     least_bin,
     least_value,
-    length_bins,
     ranks,
 )
 
 # What each `free_tokens` beyond the first may cost, in probability.
-MOST_PRICE = 0.1
-PRICES = tuple(number / 400 for number in range(int(MOST_PRICE * 400) + 1))
+MOST_PRICE = 0.15
+PRICES = tuple(number / 400 for number in range(round(MOST_PRICE * 400) + 1))
 # When even the largest price keeps too many tokens, the budget of documents shrinks in such steps.
 SHRINK = 0.95
 
@@ -74,8 +74,7 @@ class Bounds:
 
     @property
     def costs(self) -> tuple[float, int]:
-        """The price, and the highest length bin that has no document of more than `free_tokens`."""
-        return self.price, max(int(length_bins(np.array([self.free_tokens]))[0]) - 1, 0)
+        return self.price, self.free_tokens
 
     def of(self, group: str) -> float | None:
         if group in self.groups or not self.groups:
@@ -163,24 +162,24 @@ def find_bounds(
     spoken: Mapping[str, float],
     least_score: float = 0.0,
 ) -> Bounds:
-    """The bounds that keep the most within both budgets."""
+    """The bounds that keep the most good documents, by their scores, within both budgets."""
     docs, none = budget.docs, Bounds(0.0, budget.free_tokens, {}, least_score)
-    good = {name: each.of_score(least_score) for name, each in cells.items()}
+    over = {name: each.of_score(least_score) for name, each in cells.items()}
     sizes = axis_sizes(cells) if DOMAIN in by else {name: each.all_docs for name, each in cells.items()}
-    cells = {name: each for name, each in good.items() if each.all_docs}
+    cells = {name: each for name, each in over.items() if each.all_docs}
     members = by_axis(cells) if DOMAIN in by else {name: {name: each} for name, each in cells.items()}
     axes = {name: joined(each.values()) for name, each in members.items()}
     while docs > 0:
         parts = quotas(docs, axes, by, floors, spoken, sizes)
         most, chosen = -1, none
         for price in PRICES:
-            found: dict[str, tuple[float, int]] = {}
+            found: dict[str, GroupBound] = {}
             for name, domains in members.items():
-                found |= best_of_domains(domains, price, none.costs[1], parts[name], floors.domain)
-            tokens = sum(each for _, each in found.values())
-            if most < tokens <= budget.tokens:
-                groups = {name: rank for name, (rank, _) in sorted(found.items())}
-                most, chosen = tokens, replace(none, price=price, groups=groups)
+                found |= best_of_domains(domains, price, budget.free_tokens, parts[name], floors.domain)
+            good = sum(each.good for each in found.values())
+            if good > most and sum(each.tokens for each in found.values()) <= budget.tokens:
+                groups = {name: each.rank for name, each in sorted(found.items())}
+                most, chosen = good, replace(none, price=price, groups=groups)
         if most >= 0:
             return chosen
         docs = int(docs * SHRINK)
@@ -211,5 +210,6 @@ class KeepRateJudge:
         if self.bounds.passed(group, np.array([known["score"]]), np.array([length]))[0]:
             return Verdict(signals, None)
         bound = self.bounds.of(group)
-        least = None if bound is None else max(least_value(bound, length, *self.bounds.costs), self.bounds.least_score)
+        floor = float(chances(np.array(least_bin(self.bounds.least_score))))
+        least = None if bound is None else max(least_value(bound, length, *self.bounds.costs), floor)
         return Verdict(signals, Reject(self.step, f"min_{self.signal}", known["value"], least))

@@ -31,6 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 SCORE_BINS, LENGTH_BINS = 64, 4  # of one unit: of logit, of an octave
 MAX_LOGIT = 16.0
+MILLION = 1_000_000
 RANK_DIGITS = 9  # fewer than those in which processors differ: a bound of one holds for all
 LANGUAGE, AXIS, DOMAIN = "language", "axis", "domain"
 # Documents without a language.
@@ -78,21 +79,31 @@ def length_bins(tokens: Ints) -> Ints:
     return np.asarray(np.floor(np.log2(np.maximum(tokens, 1)) * LENGTH_BINS), np.int64)
 
 
+def chances(scores: Ints) -> Floats:
+    """The least probability of each bin."""
+    return np.asarray(1 / (1 + np.exp(-scores / SCORE_BINS)), np.float64)
+
+
 def extra(lengths: Ints, free: int) -> Floats:
-    """By how much a document of each length bin is longer than one of the bin `free`, as a part of that; or 0."""
-    return np.asarray(np.exp2(np.maximum(lengths - free, 0) / LENGTH_BINS) - 1, np.float64)
+    """By how much the documents of each length bin, in its middle, are longer than `free` tokens, as a part of that;
+    0 for shorter ones."""
+    return np.asarray(np.maximum(np.exp2((lengths + 0.5) / LENGTH_BINS) / max(free, 1) - 1, 0), np.float64)
 
 
 def ranks(scores: Ints, lengths: Ints, price: float, free: int) -> Floats:
-    """The probability of the score less what the length costs: `price` for each length of the bin `free` beyond the
-    first."""
-    found = 1 / (1 + np.exp(-scores / SCORE_BINS)) - price * extra(lengths, free)
-    return np.asarray(np.round(found, RANK_DIGITS), np.float64)
+    """The probability of the score less what the length costs: `price` for each `free` tokens beyond the first."""
+    return np.asarray(np.round(chances(scores) - price * extra(lengths, free), RANK_DIGITS), np.float64)
 
 
 def least_value(rank: float, length: int, price: float, free: int) -> float:
-    """The least probability with which a document of this length bin has the rank; above 1: none has it."""
-    return float(rank + price * extra(np.array(length), free))
+    """The least probability whose bin has the rank with this length; above 1: none has it."""
+    needed = rank + price * float(extra(np.array(length), free))
+    if needed >= 1:
+        return needed
+    score = int(score_bins(np.array([needed]))[0]) - 1
+    while ranks(np.array(score), np.array(length), price, free) < rank and score < MAX_LOGIT * SCORE_BINS:
+        score += 1
+    return float(chances(np.array(score)))
 
 
 def group_name(language: str, axis: str, domain: str, by: tuple[str, ...]) -> str:
@@ -187,6 +198,12 @@ class Cells:
     @property
     def all_tokens(self) -> int:
         return int(self.tokens.sum())
+
+    @property
+    def good(self) -> Ints:
+        """How many of each cell's documents are good by their score, in millionths: whole numbers, whose sums are the
+        same in any order."""
+        return self.docs * np.rint(chances(self.scores) * MILLION).astype(np.int64)
 
     def of_score(self, least: float) -> "Cells":
         """Those of this score, a probability, or a higher one."""

@@ -48,7 +48,8 @@ def check_baselines(recipe: Recipe) -> None:
     """UsageError where a keep rate is of another recipe than the audit sample before it goes through."""
     measured: str | None = None
     for stage in recipe.stages:
-        measured = stage.baseline.name if stage.baseline else measured
+        if stage.baseline and stage.options.get("audit", 0):
+            measured = stage.baseline.name
         rates = [step for step in stage.steps if isinstance(step, PoolRule) and step.method == "keep_rate"]
         for step in rates if measured else []:
             if (of := step.checked_options()["of"]) != measured:

@@ -31,12 +31,12 @@ def test_documents_of_each_type(tmp_path: Path) -> None:
     found = kept_types.run(Namespace(compared=compared(tmp_path), index=types, least=2))
     assert found["rows"] == [
         {"type": "news", "pages": 3, "most": 3, "least": 1},
-        {"type": "others", "pages": 3, "most": 3, "least": 1},
-        {"type": "all", "pages": 6, "most": 6, "least": 2},
+        {"type": "(others)", "pages": 3, "most": 3, "least": 1},
+        {"type": "(all)", "pages": 6, "most": 6, "least": 2},
     ]
-    assert list(kept_types.show(found))[-1] == "| all | 6 | 6 | 2 |"
+    assert list(kept_types.show(found))[-1] == "| (all) | 6 | 6 | 2 |"
     one = kept_types.run(Namespace(compared=tmp_path, index=types, least=1))
-    assert {"type": "not known", "pages": 1, "most": 1, "least": 0} in one["rows"]
+    assert {"type": "(not known)", "pages": 1, "most": 1, "least": 0} in one["rows"]
 
 
 def test_wrong_inputs_are_told(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from pipeline.pool.keep_rate import (
     quotas,
 )
 from pipeline.pool.quotas import shared, whole
-from pipeline.pool.score_cells import RANK_DIGITS, Cells, least_bin, least_value, length_bins, ranks, score_bins
+from pipeline.pool.score_cells import RANK_DIGITS, Cells, least_bin, length_bins, ranks, score_bins
 from pipeline.recipes.parse import load_recipe
 from pipeline.revise.freeze_bounds import freeze_bounds
 from pipeline.stages.audit import pool_notes
@@ -93,7 +93,7 @@ def test_budgets_are_full_and_never_exceeded(seed: int, slope: float) -> None:
     assert kept == kept_by_judge(pool, bounds)
     docs, of_tokens = (sum(each[number] for each in kept.values()) for number in (0, 1))
     assert docs <= budget.docs and of_tokens <= budget.tokens
-    assert docs >= 0.9 * budget.docs and of_tokens >= 0.75 * budget.tokens
+    assert docs >= 0.85 * budget.docs and of_tokens >= 0.75 * budget.tokens
 
 
 def test_short_documents_of_middling_chances_do_not_replace_long_good_ones() -> None:
@@ -120,7 +120,7 @@ def test_what_is_kept_has_nearly_the_most_good_documents_within_both_budgets(see
     assert kept.sum() <= budget.docs and tokens[kept].sum() <= budget.tokens
     limits = np.stack([np.ones(len(values)), tokens.astype(float)])
     most = -linprog(-values, A_ub=limits, b_ub=[budget.docs, budget.tokens], bounds=(0, 1)).fun
-    assert 0.96 * most <= values[kept].sum() <= most
+    assert 0.95 * most <= values[kept].sum() <= most
     # the best by their score alone are too long for the budget, and fewer
     order = np.argsort(-values)
     alone = order[: budget.docs][np.cumsum(tokens[order[: budget.docs]]) <= budget.tokens]
@@ -130,14 +130,31 @@ def test_what_is_kept_has_nearly_the_most_good_documents_within_both_budgets(see
 def test_ranks_are_those_of_other_processors() -> None:
     """Of so few digits that the last bits of an exponential, which differ, decide nothing."""
     scores, lengths = np.arange(-1024, 1025), np.arange(2049) % 80
-    found = ranks(scores, lengths, 0.0725, 30)
+    found = ranks(scores, lengths, 0.0725, 200)
     exact = [
-        1 / (1 + math.exp(-score / 64)) - 0.0725 * (2 ** (max(length - 30, 0) / 4) - 1)
+        1 / (1 + math.exp(-score / 64)) - 0.0725 * max(2 ** ((length + 0.5) / 4) / 200 - 1, 0)
         for score, length in zip(scores.tolist(), lengths.tolist(), strict=True)
     ]
     assert found.tolist() == [round(each, RANK_DIGITS) for each in exact]
-    bound, length = float(found[1500]), int(lengths[1500])
-    assert least_value(bound, length, 0.0725, 30) == pytest.approx(1 / (1 + math.exp(-scores[1500] / 64)))
+    assert ranks(np.array(0), length_bins(np.array([1903])), 0.1, 1903)[0] == 0.5  # as long as what costs nothing
+    assert ranks(np.array(0), length_bins(np.array([3806])), 0.1, 1903)[0] == pytest.approx(0.4, abs=0.01)
+
+
+@given(st.floats(0, 1), st.integers(1, 10**6), st.floats(-0.5, 1.02), st.floats(0, 1), st.integers(0, 5000))
+def test_a_rejected_score_is_under_the_one_that_was_needed(
+    value: float, tokens: int, bound: float, price: float, free: int
+) -> None:
+    score, length = score_bins(np.array([value])), length_bins(np.array([tokens]))
+    judge = KeepRateJudge("rate", "quality", Bounds(price, free, {"en/IQ": bound}, 0.75))
+    reject = judge({"group": "en/IQ", "value": value, "score": int(score[0]), "length": int(length[0])}).reject
+    if reject is None:
+        assert value >= 0.75
+    else:
+        assert reject.threshold is not None and value < reject.threshold
+        if reject.threshold < 0.999:
+            needed = {"group": "en/IQ", "value": reject.threshold, "length": int(length[0])}
+            bins = score_bins(np.array([reject.threshold + 1e-9]))
+            assert judge({**needed, "score": int(bins[0])}).reject is None
 
 
 @pytest.mark.parametrize("docs", [1, 3, 7])
@@ -198,7 +215,7 @@ def test_of_a_group_of_junk_not_even_the_best_are_kept() -> None:
     assert bounds.kept(cells) == kept_by_judge(pool, bounds)
     assert (kept["en/general"], kept["zh/IQ"], kept["zh/EQ"]) == (2, 5, 0)  # all that is good
     assert sum(kept.values()) >= 90
-    judge = KeepRateJudge("rate", "quality", Bounds(0.01, 100, {"en/IQ": 0.45}, 0.5))
+    judge = KeepRateJudge("rate", "quality", Bounds(0.01, 100, {"en/IQ": 0.5}, 0.5))
     short = judge({"group": "en/IQ", "value": 0.49, "score": int(score_bins(np.array([0.49]))[0]), "length": 4}).reject
     assert short is not None and short.threshold == 0.5
     long = judge({"group": "en/IQ", "value": 0.7, "score": int(score_bins(np.array([0.7]))[0]), "length": 44}).reject
@@ -261,14 +278,14 @@ def test_a_domain_that_scores_lower_keeps_its_floor_and_the_budget_holds() -> No
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=5), st.integers(0, 300), st.floats(0, 1), st.integers(0, 9))
 def test_domains_share_the_documents_of_an_axis(sizes: list[int], docs: int, floor: float, seed: int) -> None:
     domains = cells_of(drawn(seed, {f"d{number}": size for number, size in enumerate(sizes)}))
-    found = best_of_domains(domains, 0.02, 36, docs, floor)
+    found = best_of_domains(domains, 0.02, 600, docs, floor)
     kept = {
-        name: int(each.docs[ranks(each.scores, each.lengths, 0.02, 36) >= found[name][0]].sum())
+        name: int(each.docs[ranks(each.scores, each.lengths, 0.02, 600) >= found[name].rank].sum())
         for name, each in domains.items()
     }
     assert sum(kept.values()) <= docs
-    one = best_of_domains(domains, 0.02, 36, docs, 0.0)
-    assert len({bound for bound, _ in one.values()}) == 1
+    one = best_of_domains(domains, 0.02, 600, docs, 0.0)
+    assert len({each.rank for each in one.values()}) == 1
 
 
 def test_a_group_without_a_bound_has_that_of_its_axis_then_its_language() -> None:
@@ -348,7 +365,7 @@ def test_a_stage_keeps_the_share_of_its_baseline_and_says_so(tmp_path: Path) -> 
     short = [
         (value, least)
         for value, least in zip(ledger["value"].to_pylist(), ledger["threshold"].to_pylist(), strict=True)
-        if least is not None and value >= least + 0.02
+        if least is not None and value >= least
     ]
     assert not short
 
