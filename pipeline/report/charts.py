@@ -13,6 +13,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 WIDTH = 360
+LETTER = 7.5  # of a label, at most
 SIZE = 11
 GAP = 28
 SERIES = 8
@@ -238,8 +239,9 @@ def whiskers_svg(title: str, about: str, rows: Sequence[Whisker]) -> str:
 def histogram_svg(
     title: str, about: str, edges: Sequence[float], rejected: Sequence[int], kept: Sequence[int], at: Sequence[float]
 ) -> str:
-    """Rejected values above the axis, kept ones (if any) below it; thresholds as lines. Each side is drawn in shares of
-    its own number, both on one scale, so that columns of equal height are equal shares.
+    """Rejected values above the axis, kept ones (if any) below it; thresholds as lines, with a number where it does not
+    overlap one before it. Each side is drawn in shares of its own number, both on one scale, so that columns of equal
+    height are equal shares.
 
     `edges` are even on the page, whatever their distances, so a logarithmic binning gives a logarithmic axis.
     """
@@ -255,10 +257,15 @@ def histogram_svg(
     if has_kept:
         body.append(_columns(sides[1], most, step, middle, half, "s1"))
     body.append(_line(0, middle, WIDTH, middle, "grid"))
+    free = -math.inf  # from here on a label overlaps none before it
     for value in at:
-        place = step * position(edges, value)
+        place, label = step * position(edges, value), short(value)
         body.append(_line(place, top - 4, place, bottom, "mark", "4 2"))
-        body.append(_halo(place, top - 7, short(value), _anchor(place)))
+        width = LETTER * len(label)
+        begin = place - {"start": 0, "middle": 0.5, "end": 1}[_anchor(place)] * width
+        if begin >= free:
+            body.append(_halo(place, top - 7, label, _anchor(place)))
+            free = begin + width
     for value in _axis(edges):
         place = step * position(edges, value)
         body.append(_text(place, bottom + 14, short(value), "dim", _anchor(place)))

@@ -322,6 +322,13 @@ def test_charts_are_well_formed_and_say_what_they_show(page: str) -> None:
         assert [child.tag.split("}")[1] for child in root[:2]] == ["title", "desc"] and root[0].text and root[1].text
 
 
+def test_thresholds_beside_each_other_have_one_number() -> None:
+    chart = histogram_svg("t", "a", [0, 10, 20, 30, 40], [3, 1, 0, 0], [0, 0, 2, 5], [20.0, 20.1, 20.3, 35.5])
+    assert chart.count('class="mark"') == 4
+    assert ">20<" in chart and ">35.5<" in chart
+    assert ">20.1<" not in chart and ">20.3<" not in chart
+
+
 def test_the_threshold_is_between_rejected_and_kept() -> None:
     chart = histogram_svg("t", "a", [0, 10, 20, 30, 40], [3, 1, 0, 0], [0, 0, 2, 5], [20.0])
     mark = re.search(r'class="mark" x1="([0-9.]+)"', chart)
