@@ -76,7 +76,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(0)
     except RuntimeError as error:
         # An interrupt in the midst of threading's own locks: what is then released is not held.
-        if not isinstance(error.__context__, KeyboardInterrupt):
+        cause: BaseException | None = error
+        while isinstance(cause, RuntimeError):
+            cause = cause.__context__
+        if not isinstance(cause, KeyboardInterrupt):
             raise
         say_stopped()
         sys.exit(INTERRUPTED)

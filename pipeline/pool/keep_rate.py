@@ -8,10 +8,10 @@ What the baseline keeps is estimated on the audit sample (`pipeline/job/baseline
    none loses more than a floor allows: where it would, its bound is lower (`domain_bounds.py`).
 2. Within a group the documents with the highest rank are kept: the score, a probability, less `price` for each
    `free_tokens` by which a document is longer than that, the budget of tokens over that of documents. To rank by the
-   score alone would fill the tokens with a few long documents. With a price for tokens what is kept has the most good
-   documents that both budgets allow, as the score tells it (the Lagrangian of a knapsack). Shorter ones gain nothing,
-   or stubs would win. The price is that of a grid at which most good ones are kept within the budgets; the grid ends
-   where short documents of middling chances would take the place of long good ones: then fewer documents are kept.
+   score alone would fill the tokens with a few long documents. With a price for tokens what is kept has nearly the most
+   good documents that both budgets allow, as the score tells it (the Lagrangian of a knapsack). Shorter ones gain
+   nothing, or stubs would win. The price is that of a grid at which most good ones are kept within the budgets; the
+   grid ends where short documents of middling chances would take the place of long good ones: then fewer are kept.
 
 Documents under `least_score` count nowhere: of a group of junk not even the best are kept.
 

@@ -96,14 +96,18 @@ def ranks(scores: Ints, lengths: Ints, price: float, free: int) -> Floats:
 
 
 def least_value(rank: float, length: int, price: float, free: int) -> float:
-    """The least probability whose bin has the rank with this length; above 1: none has it."""
+    """The least probability that has the rank with this length; above 1: none has it."""
     needed = rank + price * float(extra(np.array(length), free))
-    if needed >= 1:
-        return needed
+    most = int(MAX_LOGIT * SCORE_BINS)
     score = int(score_bins(np.array([needed]))[0]) - 1
-    while ranks(np.array(score), np.array(length), price, free) < rank and score < MAX_LOGIT * SCORE_BINS:
+    while score <= most and ranks(np.array(score), np.array(length), price, free) < rank:
         score += 1
-    return float(chances(np.array(score)))
+    if score > most:
+        return max(needed, 1 + 1 / SCORE_BINS)
+    found = float(chances(np.array(score)))
+    while score_bins(np.array([found]))[0] < score:  # the last bits of the edge of a bin
+        found = math.nextafter(found, 1.0)
+    return found
 
 
 def group_name(language: str, axis: str, domain: str, by: tuple[str, ...]) -> str:

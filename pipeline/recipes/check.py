@@ -48,7 +48,7 @@ def check_baselines(recipe: Recipe) -> None:
     """UsageError where a keep rate is of another recipe than the audit sample before it goes through."""
     measured: str | None = None
     for stage in recipe.stages:
-        if stage.baseline and stage.options.get("audit", 0):
+        if stage.baseline and (stage.options.get("audit") or stage.options.get("audit_pages")):
             measured = stage.baseline.name
         rates = [step for step in stage.steps if isinstance(step, PoolRule) and step.method == "keep_rate"]
         for step in rates if measured else []:

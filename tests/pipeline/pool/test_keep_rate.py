@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
@@ -140,6 +140,8 @@ def test_ranks_are_those_of_other_processors() -> None:
     assert ranks(np.array(0), length_bins(np.array([3806])), 0.1, 1903)[0] == pytest.approx(0.4, abs=0.01)
 
 
+@example(value=1.0, tokens=1, bound=1.0, price=0.0, free=0)
+@example(value=1.0, tokens=1, bound=0.99999999, price=0.0, free=1903)
 @given(st.floats(0, 1), st.integers(1, 10**6), st.floats(-0.5, 1.02), st.floats(0, 1), st.integers(0, 5000))
 def test_a_rejected_score_is_under_the_one_that_was_needed(
     value: float, tokens: int, bound: float, price: float, free: int
@@ -153,7 +155,7 @@ def test_a_rejected_score_is_under_the_one_that_was_needed(
         assert reject.threshold is not None and value < reject.threshold
         if reject.threshold < 0.999:
             needed = {"group": "en/IQ", "value": reject.threshold, "length": int(length[0])}
-            bins = score_bins(np.array([reject.threshold + 1e-9]))
+            bins = score_bins(np.array([reject.threshold]))
             assert judge({**needed, "score": int(bins[0])}).reject is None
 
 
