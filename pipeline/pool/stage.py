@@ -23,7 +23,7 @@ from pipeline.pool.apply import ApplyPool, PoolJudge, Verdict
 from pipeline.pool.clusters import decide_clusters
 from pipeline.pool.keep_rate import Bounds, Floors, KeepRateJudge, budget_of, find_bounds
 from pipeline.pool.quantile import Side, find_quantiles, values_table
-from pipeline.pool.score_cells import Cells, count_cells, scored_table
+from pipeline.pool.score_cells import LANGUAGE, Cells, count_cells, scored_table
 from pipeline.pool.values import check_signal
 from pipeline.recipes.recipe import Stage
 from pipeline.steps.pool import PoolRule
@@ -106,6 +106,8 @@ def decide_keep_rate(
         budget = budget_of(baseline, options["aim_docs"], options["aim_tokens"], options["at_most"])
         found = find_bounds(budget, cells, by, floors, baseline.languages, options["least_score"])
     used = frozen if options["frozen"] or found is None else found
+    if used is frozen and LANGUAGE in by:
+        note = "; ".join(filter(None, [note, unnamed(used, cells)]))
     kept = used.kept(cells)
     docs, tokens = (sum(each[number] for each in kept.values()) for number in (0, 1))
     about = {
@@ -137,6 +139,14 @@ def too_small(baseline: Baseline | None, cells: Mapping[str, Cells], options: Ma
             f"(min_count {options['min_count']}): the bounds of the recipe are used"
         )
     return ""
+
+
+def unnamed(bounds: Bounds, cells: Mapping[str, Cells]) -> str:
+    """Which languages of the pool no bound names, perhaps since one is misspelt; empty if there are none."""
+    named = {group.partition("/")[0] for group in bounds.groups}
+    others = sorted({group.partition("/")[0] for group in cells} - named) if named else []
+    listed = ", ".join(others[:10]) + (" ..." if len(others) > 10 else "")
+    return f"no bound is of {listed}: the highest of the others decides there" if others else ""
 
 
 def drift(used: Bounds, found: Bounds, cells: Mapping[str, Cells]) -> list[dict[str, Any]]:

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from filters.rules import Rule
 from infra.errors import UsageError
 from infra.names import meant
+from mixers.domains import Axis
+from pipeline.models.language_codes import UNDETERMINED, canonical
 from pipeline.steps.fields import not_one_of, shown
 from pipeline.steps.method import MethodStep
 from pipeline.steps.option import Option, typed
@@ -19,8 +21,8 @@ METHODS: dict[str, str] = {
     "keep_rate": "the best by a score: at most a share of what a baseline recipe keeps, by language, axis and domain",
 }
 # Bounds are probabilities, less what length costs; of a group of which nothing is kept a little more. What is above was
-# a logit, as an earlier version wrote them with its `tilt`.
-_MOST_BOUND = 1.1
+# a logit, as an earlier version wrote them with its `tilt`; no document is so long that it costs as much as the least.
+_MOST_BOUND, _LEAST_BOUND = 1.1, -1e6
 _EARLIER = "bounds of an earlier version are logits: find them again with `refinery calibrate`"
 # What each option does, with its unit and range.
 ABOUT: dict[str, str] = {
@@ -177,14 +179,36 @@ def _keep_rate(options: dict[str, Any], place: str) -> dict[str, Any]:
         raise UsageError(f"{place}: frozen is {shown(options['frozen'])}; it must be true or false")
     if type(options["free_tokens"]) is not int or not 0 <= options["free_tokens"] < 2**63:
         raise UsageError(f"{place}: free_tokens is {shown(options['free_tokens'])}; it must be a number of tokens")
+    _check_bounds(options, grouped, place)
     bounds = options["bounds"]
-    values: list[Any] = [options["price"], *bounds.values()] if isinstance(bounds, Mapping) else [None]
-    if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
-        raise UsageError(f"{place}: bounds must be {{ GROUP = NUMBER }}, and price a number")
-    if any(value > _MOST_BOUND for value in bounds.values()):
-        raise UsageError(f"{place}: a bound is {max(bounds.values())}; it must be a probability; {_EARLIER}")
-    if not 0 <= options["price"] <= 1:
-        raise UsageError(f"{place}: price is {shown(options['price'])}; it must be a probability, 0 to 1")
     if options["frozen"] and not bounds:
         raise UsageError(f"{place}: frozen needs the bounds that `refinery calibrate` writes")
     return {**options, "by": grouped, "bounds": {name: bounds[name] for name in sorted(bounds)}}
+
+
+def _check_bounds(options: Mapping[str, Any], by: list[str], place: str) -> None:
+    """UsageError for bounds or a price that no run could have found, and for groups that `by` does not make."""
+    bounds, price = options["bounds"], options["price"]
+    values: list[Any] = [price, *bounds.values()] if isinstance(bounds, Mapping) else [None]
+    if not all(type(value) in (int, float) for value in values):
+        raise UsageError(f"{place}: bounds must be {{ GROUP = NUMBER }}, and price a number")
+    if not 0 <= price <= 1:
+        raise UsageError(f"{place}: price is {shown(price)}; it must be a probability, 0 to 1")
+    for group, value in bounds.items():
+        if not _LEAST_BOUND <= value <= _MOST_BOUND:
+            cause = f"; {_EARLIER}" if value > _MOST_BOUND else ""
+            raise UsageError(f"{place}: the bound of {shown(group)} is {shown(value)}; it must be a probability{cause}")
+        _check_group(str(group), by, place)
+
+
+def _check_group(group: str, by: list[str], place: str) -> None:
+    """A group has the parts that `by` names, or the first ones of them: en, en/IQ, en/IQ/mathematics."""
+    parts = dict(zip(by or ["all"], group.split("/"), strict=False))
+    if "" in parts.values() or group.count("/") >= len(by or ["all"]) or (not by and group != "all"):
+        form = "/".join(name.upper() for name in by) or "all"
+        raise UsageError(f"{place}: no group of bounds can be {group!r}: the form is {form}")
+    language, axis = parts.get("language", UNDETERMINED), parts.get("axis", Axis.GENERAL.value)
+    if canonical(language) != language:
+        raise UsageError(f"{place}: bounds name the language {language!r}; its code is {canonical(language)!r}")
+    if axis not in (axes := [each.value for each in Axis]):
+        raise UsageError(f"{place}: bounds name the axis {axis!r}, {not_one_of(axis, axes)}")

@@ -180,7 +180,22 @@ def test_names_of_groups_may_end_in_nul(by: list[str], tmp_path: Path) -> None:
         ({"price": 1e308}, "price is 1e\\+308; it must be a probability, 0 to 1"),
         ({"price": -0.1}, "price is -0.1; it must be"),
         ({"tilt": 0.781}, "which writes `price` in place of `tilt`"),
-        ({"bounds": {"en/IQ": 3.12}}, "a bound is 3.12; it must be a probability; bounds of an earlier version"),
+        ({"bounds": {"en/IQ": 3.12}}, "'en/IQ' is 3.12; it must be a probability; bounds of an earlier version"),
+        ({"bounds": {"en/IQ": -(10**300)}}, "'en/IQ' is -1000.*; it must be a probability$"),
+        *(
+            ({name: 10**digits}, message)
+            for name in ("price", "at_most", "least_score")
+            for digits, message in ((300, f"{name} is 1000.*; it must be a"), (400, "is not a finite number"))
+        ),
+        *(
+            ({"bounds": {"en": 0.9, name: 0.9}}, f"no group of bounds can be '{name}': the form is LANGUAGE/AXIS")
+            for name in ("", "/IQ", "en/", "en/IQ/code", "/")
+        ),
+        ({"bounds": {"en/iq": 0.9}}, "the axis 'iq', not one of IQ, EQ, general; did you mean 'IQ'"),
+        ({"bounds": {"IQ": 0.9}}, "the language 'IQ'; its code is 'iq'"),
+        ({"bounds": {"eng/IQ": 0.9}}, "the language 'eng'; its code is 'en'"),
+        ({"bounds": {"EQ": 0.9, "en": 0.9}, "by": "axis"}, "the axis 'en', not one of"),
+        ({"bounds": {"en": 0.9}, "by": []}, "no group of bounds can be 'en': the form is all"),
         ({"min_count": 0}, "min_count is 0"),
     ],
 )
@@ -193,6 +208,15 @@ def test_another_baseline_than_the_samples_is_refused(tmp_path: Path) -> None:
     make_dataset(tmp_path / "given", "filter", pool_rows(), [], extra={"baseline": baseline(300, 100_000).as_json()})
     with pytest.raises(UsageError, match="of is 'ccnet', but the audit sample went through 'falcon'"):
         rated(tmp_path, tmp_path / "given", of="ccnet")
+
+
+def test_languages_that_no_bound_names_are_told(tmp_path: Path) -> None:
+    rows = [document(n) | {"language": "en" if n % 2 else "zh", "language_score": 0.9} for n in range(6)]
+    make_dataset(tmp_path / "given", "filter", rows, [])
+    told = "; no bound is of zh: the highest of the others decides there"
+    for number, (bounds, says) in enumerate([({"en": 0.8}, True), ({"en": 0.8, "zh/IQ": 0.8}, False), ({}, False)]):
+        made = rated(tmp_path / str(number), tmp_path / "given", bounds=bounds)
+        assert made.manifest.extra["pool"]["note"].endswith(told) is says
 
 
 def test_run_compare_and_report_say_why_a_pool_had_no_bounds_of_its_own(tmp_path: Path) -> None:
