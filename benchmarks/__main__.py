@@ -69,6 +69,7 @@ NAMES: Final = (
     "grades",
     "kept_grades",
     "kept_types",
+    "signal_grades",
     "hate",
     "keep_rates",
     "attention_cost",
