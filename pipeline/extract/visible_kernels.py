@@ -43,6 +43,9 @@ _PLACE_SHIFT: Final = np.uint64(64 - PLACES_BITS)
 _ODD: Final = np.uint64(0x9E3779B97F4A7C15)
 _LESS, _MORE, _SLASH, _MARK, _QUERY, _DASH = 0x3C, 0x3E, 0x2F, 0x21, 0x3F, 0x2D
 
+_HREF: Final = np.frombuffer(b"href", np.uint8)
+_NAME: Final = np.frombuffer(b"name", np.uint8)
+
 # Bytes of UTF-8 that begin no white space, control character or surrogate.
 _PLAIN: Final = np.array([byte > 0x20 and byte not in (0x7F, 0xC2, 0xE1, 0xE2, 0xE3, 0xED) for byte in range(256)])
 
@@ -222,6 +225,30 @@ def _element_end(
     return -1
 
 
+def _is_anchor(page: Bytes, place: int) -> bool:
+    """Whether the tag of a link whose name ends at `place` is a place in the page (`name` and no `href`): no link, and
+    none goes on in it. What follows the next angle is not looked at."""
+    named, begins = False, True
+    while place < page.size and page[place] not in (_LESS, _MORE):
+        if begins and _is_at(page, place, _HREF):
+            return False
+        named = named or (begins and _is_at(page, place, _NAME))
+        begins = _is_blank(page[place]) or page[place] in (_SLASH, 0x22, 0x27)
+        place += 1
+    return named
+
+
+def _is_at(page: Bytes, place: int, attribute: Bytes) -> bool:
+    """Whether the attribute, four letters in lower case, is at `place`."""
+    end = place + attribute.size
+    if end >= page.size or not (_ends_name(page[end]) or page[end] == 0x3D):
+        return False
+    for k in range(attribute.size):  # noqa: SIM110, compiled code knows no all()
+        if page[place + k] | 0x20 != attribute[k]:
+            return False
+    return True
+
+
 def _markup(page: Bytes, at: int, names: Words, meanings: Bytes) -> tuple[bool, np.uint64, int, int]:
     """Of the "<" at `at`: whether a comment begins, and of a tag its name, where that ends (0: no tag) and what it
     says, of an end tag without the element."""
@@ -231,7 +258,7 @@ def _markup(page: Bytes, at: int, names: Words, meanings: Bytes) -> tuple[bool, 
     if _is_letter(first):
         name, end = _name(page, at + 1 + closing)
         says = _says(name, names, meanings)
-        if closing and says == LINK:
+        if says == LINK and (closing or _is_anchor(page, end)):
             says = LINK_ENDS
         return False, name, end, says % ELEMENT if closing or end >= page.size else says
     # a slash at the end of the page is text
@@ -257,7 +284,7 @@ def _said(says: int, out: Bytes, count: int) -> int:
 
 kernel = compiled_with(
     place_of, _says, _is_letter, _is_blank, _ends_name, _find, _find_angle, _copy, _name, _is_alphabetic,
-    _comment_end, _tag_end, _script_end, _element_end, _markup, _is_declaration, _said,
+    _comment_end, _tag_end, _script_end, _element_end, _is_at, _is_anchor, _markup, _is_declaration, _said,
 )  # fmt: skip
 
 

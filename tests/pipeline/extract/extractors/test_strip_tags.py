@@ -149,6 +149,10 @@ LABEL = "Share it with your friends:"
         (f"<p>&#&#1;1;{LONG}<p><\1a>{LONG}", f"&#1;{LONG}\n<a>{LONG}"),
         (f"<svg><a>link</a>{LONG}</a></svg>", LONG),  # a link ends what is not plain, as without the option
         (f"<ABBR>{LONG}</ABBR><p><A HREF=x>{LONG}</A >", LONG),
+        (f"<A NAME=1>{LONG}</A><br><a class='x'\nname>{LONG}", f"{LONG}\n{LONG}"),  # places in the page, no links
+        (f"<p><a href=x>Link <a name=y>{LONG}</a><p><a name='y' href=x>{LONG}</a>", f"Link {LONG}"),
+        (f"<p><a name='y'HREF='x'>{LONG}</a><p><a name=y onclick='f.href=1'>{LONG}", LONG),
+        (f"<p><a onclick='f()'>{LONG}</a><p><a names=y>{LONG}</a><p><a/name>{LONG}", LONG),
         ("<p>short", ""),
     ],
 )
@@ -191,7 +195,21 @@ def test_of_utf8_it_is_the_same(options: StripTagsOptions) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["<a ", "<a>b</a>", "<a>", "<!--", "<svg>", "</", "<script>", "<b\"'", "<svg></svg>", "&#9", "<svg </svg"]
+    "unit",
+    [
+        "<a ",
+        "<a name hrefs <",
+        "<a>b</a>",
+        "<a>",
+        "<!--",
+        "<svg>",
+        "</",
+        "<script>",
+        "<b\"'",
+        "<svg></svg>",
+        "&#9",
+        "<svg </svg",
+    ],
 )
 @pytest.mark.parametrize("options", [StripTagsOptions(), UNLINKED])
 def test_its_time_is_linear(unit: str, options: StripTagsOptions) -> None:
