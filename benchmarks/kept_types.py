@@ -38,7 +38,9 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     chains: dict[str, list[str]] = (read_json(args.compared / "run.json") or {}).get("chains", {})
-    if not chains:
+    if args.least < 1:
+        raise UsageError(f"--least is {args.least}; give a number of pages")
+    if not isinstance(chains, dict) or not chains:
         raise UsageError(f"{args.compared} is no folder of refinery compare: it has no run.json with recipes")
     index = [(row["url"], row["type"]) for row in checked_rows(args.index, URL, TYPE)]
     types = dict(index)

@@ -7,7 +7,8 @@
 from 0 to 3 for each property (`informative`, `literary` and so on; a list where there were several readers). A text is
 good with a mean of 3, very good with 3.75, and has a property with a mean of 2. AUC is of these against the others;
 matched in length it is of pairs of one class of length (six classes of equally many texts of the language), so that a
-signal that tells length alone has about .5. Intervals: 95 %, of draws of hosts with replacement.
+signal that tells length alone has about .5; "-" where no class has texts of both kinds. Intervals: 95 %, of draws of
+hosts with replacement, where there are five hosts and more.
 
 Nothing is fitted: for a figure of unseen pages, the models of the run have nothing of these texts.
 """
@@ -34,14 +35,17 @@ from pipeline.fit.texts import auc
 from pipeline.models.properties import PROPERTIES
 
 DRAWS, SEED = 400, 0
+# Draws of fewer hosts tell no interval.
+LEAST_HOSTS = 5
 QUALITY: Final = "quality"
-COLUMNS = ("language", "what", "by", "texts", "have it", "AUC (95 %)", "matched in length (95 %)")
+COLUMNS = ("language", "what", "by", "texts", "hosts", "have it", "AUC (95 %)", "matched in length (95 %)")
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
 class Text(NamedTuple):
-    """A document that readers graded: its host, its characters, its signals and the mean of the grades by name."""
+    """A document that readers graded: its host (without one, its id), its characters, its signals and the mean of the
+    grades by name."""
 
     host: str
     length: int
@@ -49,7 +53,7 @@ class Text(NamedTuple):
     grades: Mapping[str, float]
 
 
-class Task(NamedTuple):
+class SignalTask(NamedTuple):
     what: str
     grade: str
     least: float
@@ -57,10 +61,10 @@ class Task(NamedTuple):
 
 
 TASKS = (
-    Task("good", "overall", GOOD, QUALITY),
-    Task("very good", "overall", VERY_GOOD, QUALITY),
-    Task("good", "overall", GOOD, "length"),
-    *(Task(name, name, HAS, name) for name in PROPERTIES),
+    SignalTask("good", "overall", GOOD, QUALITY),
+    SignalTask("very good", "overall", VERY_GOOD, QUALITY),
+    SignalTask("good", "overall", GOOD, "length"),
+    *(SignalTask(name, name, HAS, name) for name in PROPERTIES),
 )
 
 
@@ -96,12 +100,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for task in TASKS
         if (found := measured(mine, task))
     ]
+    if not rows:
+        raise UsageError(f"all graded documents of {args.documents} are of one kind: give good and poor ones")
     return {"texts": {language: len(mine) for language, mine in texts.items()}, "rows": rows}
 
 
 def texts_of(documents: Dataset, given: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, list[Text]]:
     """By language, the documents that have grades, by their address or their id."""
-    wanted = [name for name in (QUALITY, *PROPERTIES) if name in signal_names(documents.schema)]
+    known = signal_names(documents.schema) if "signals" in documents.schema.names else []
+    wanted = [name for name in (QUALITY, *PROPERTIES) if name in known]
     if not wanted:
         raise UsageError(f"{documents.folder} has no signal {QUALITY} nor one of properties: give a stage after both")
     found = defaultdict(list)
@@ -117,11 +124,12 @@ def texts_of(documents: Dataset, given: Mapping[str, Mapping[str, Sequence[float
         signals = {name: value for name, value in row["signals"].items() if value is not None}
         signals["length"] = len(row["text"])
         means = {what: float(np.mean(each)) for what, each in grades.items()}
-        found[row["language"] or ""].append(Text(host(row["url"] or "") or "", signals["length"], signals, means))
+        source = host(row["url"] or "") or str(row["id"])
+        found[row["language"] or ""].append(Text(source, signals["length"], signals, means))
     return dict(found)
 
 
-def measured(texts: Sequence[Text], task: Task) -> dict[str, Any] | None:
+def measured(texts: Sequence[Text], task: SignalTask) -> dict[str, Any] | None:
     """The two AUC with their intervals; null where no text or every one has it, or none has the grade or the signal."""
     texts = [text for text in texts if task.grade in text.grades and task.by in text.signals]
     values = np.array([text.signals[task.by] for text in texts])
@@ -130,33 +138,35 @@ def measured(texts: Sequence[Text], task: Task) -> dict[str, Any] | None:
         return None
     lengths = np.array([text.length for text in texts])
     of_class = np.digitize(lengths, np.quantile(lengths, np.arange(1, LENGTH_CLASSES) / LENGTH_CLASSES))
-    both = [_both(values, has, of_class)]
     hosts = defaultdict(list)
     for number, text in enumerate(texts):
         hosts[text.host].append(number)
     members = list(hosts.values())
     rng = np.random.default_rng(SEED)
-    for _ in range(DRAWS):
+    both = [_both(values, has, of_class)]
+    for _ in range(DRAWS if len(members) >= LEAST_HOSTS else 0):
         drawn = np.concatenate([members[number] for number in rng.integers(len(members), size=len(members))])
         if 0 < has[drawn].sum() < len(drawn):
             both.append(_both(values[drawn], has[drawn], of_class[drawn]))
-    found = np.array(both)
-    ends = np.quantile(found, [0.025, 0.975], axis=0)
-    return {
-        "what": task.what, "by": task.by, "texts": len(texts), "has": int(has.sum()),
-        "auc": round(float(found[0, 0]), 3), "auc interval": [round(float(each), 3) for each in ends[:, 0]],
-        "matched": round(float(found[0, 1]), 3), "matched interval": [round(float(each), 3) for each in ends[:, 1]],
-    }  # fmt: skip
+    found = {"what": task.what, "by": task.by, "texts": len(texts), "hosts": len(members), "has": int(has.sum())}
+    for name, drawn_values in (("auc", [each[0] for each in both]), ("matched", [each[1] for each in both])):
+        told = not np.isnan(drawn_values[0])
+        ends = np.nanquantile(drawn_values, [0.025, 0.975]) if told and len(both) > 1 else None
+        found[name] = round(drawn_values[0], 3) if told else None
+        found[f"{name} interval"] = None if ends is None else [round(float(each), 3) for each in ends]
+    return found
 
 
 def _both(values: Floats, has: Bools, of_class: NDArray[np.intp]) -> tuple[float, float]:
-    return auc(values[has], values[~has]), matched_auc(values, has, of_class)
+    """The AUC, and the one matched in length: NaN where no class of length has texts of both kinds."""
+    pairs = any(0 < has[of_class == each].sum() < (of_class == each).sum() for each in range(LENGTH_CLASSES))
+    return auc(values[has], values[~has]), matched_auc(values, has, of_class) if pairs else float("nan")
 
 
 def show(measures: Mapping[str, Any]) -> Iterator[str]:
     rows = [
         [
-            row["language"], row["what"], row["by"], f"{row['texts']:,}", f"{row['has']:,}",
+            row["language"], row["what"], row["by"], f"{row['texts']:,}", f"{row['hosts']:,}", f"{row['has']:,}",
             _with(row["auc"], row["auc interval"]), _with(row["matched"], row["matched interval"]),
         ]
         for row in measures["rows"]
@@ -164,5 +174,7 @@ def show(measures: Mapping[str, Any]) -> Iterator[str]:
     yield from markdown(COLUMNS, rows)
 
 
-def _with(value: float, ends: Sequence[float]) -> str:
-    return f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})"
+def _with(value: float | None, ends: Sequence[float] | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else "")

@@ -92,6 +92,8 @@ def run(
         tell(summary)
     else:
         tell(table(summary["funnel"], FUNNEL))
+        for note in summary["ingest_notes"]:
+            tell(note)
         if summary["audit"]:
             tell(audit_text(summary["audit"]))
         if summary["strictness"]:
@@ -130,6 +132,7 @@ def stage_command(name: str, about: str, example: str) -> Any:
         from mixers.told import COLUMNS, draw_lines, target_rows
         from pipeline.inputs.columns import Columns
         from pipeline.snapshots.given import http_limits
+        from pipeline.stages.counts import ingest_notes
         from pipeline.stages.run import funnel, run_recipe_stage
 
         columns = Columns(text_column, id_column, url_column)
@@ -144,6 +147,8 @@ def stage_command(name: str, about: str, example: str) -> Any:
             tell(answer | ({"mixture": manifest.extra["mixture"]} if "mixture" in manifest.extra else {}))
         else:
             tell(table(rows, FUNNEL))
+            for note in ingest_notes(manifest):
+                tell(note)
             if "mixture" in manifest.extra:
                 tell(table(target_rows(manifest.extra["mixture"]), COLUMNS))
                 tell("\n".join(draw_lines(manifest.extra["mixture"])))

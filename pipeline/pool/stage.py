@@ -15,6 +15,7 @@ from infra.dataset.reader import Dataset, Source
 from infra.errors import UsageError
 from infra.hashing import sha256_json
 from infra.ledger import Reject
+from mixers.domains import DOMAINS
 from pipeline.job.baseline import Baseline, baseline_of, handed_on, strictness
 from pipeline.job.carried import carried
 from pipeline.job.context import Context
@@ -23,7 +24,7 @@ from pipeline.pool.apply import ApplyPool, PoolJudge, Verdict
 from pipeline.pool.clusters import decide_clusters
 from pipeline.pool.keep_rate import Bounds, Floors, KeepRateJudge, budget_of, find_bounds
 from pipeline.pool.quantile import Side, find_quantiles, values_table
-from pipeline.pool.score_cells import LANGUAGE, Cells, count_cells, scored_table
+from pipeline.pool.score_cells import DOMAIN, LANGUAGE, Cells, count_cells, scored_table
 from pipeline.pool.values import check_signal
 from pipeline.recipes.recipe import Stage
 from pipeline.steps.pool import PoolRule
@@ -106,10 +107,13 @@ def decide_keep_rate(
         budget = budget_of(baseline, options["aim_docs"], options["aim_tokens"], options["at_most"])
         found = find_bounds(budget, cells, by, floors, baseline.languages, options["least_score"])
     used = frozen if options["frozen"] or found is None else found
-    if used is frozen and LANGUAGE in by:
-        note = "; ".join(filter(None, [note, unnamed(used, cells)]))
     kept = used.kept(cells)
     docs, tokens = (sum(each[number] for each in kept.values()) for number in (0, 1))
+    strict = strictness(docs, tokens, baseline) if baseline else None
+    if used is frozen:
+        told = [unnamed(used, cells) if LANGUAGE in by else "", not_there(used, cells, by)]
+        own = sum(each[0] for each in found.kept(cells).values()) if found else None
+        note = "; ".join(filter(None, [note, *told, above(strict, options["at_most"], docs, own)]))
     about = {
         "used": "frozen" if options["frozen"] else "shipped" if found is None else "pool",
         "note": note,
@@ -117,7 +121,7 @@ def decide_keep_rate(
         "free_tokens": used.free_tokens,
         "bounds": dict(used.groups),
         "pool_bounds": found.as_json() if found else None,
-        "strictness": strictness(docs, tokens, baseline) if baseline else None,
+        "strictness": strict,
         "drift": drift(used, found, cells) if found and options["frozen"] else None,
         "groups": [
             {"group": name, "docs": each.all_docs, "tokens": each.all_tokens, "kept": kept[name][0],
@@ -147,6 +151,35 @@ def unnamed(bounds: Bounds, cells: Mapping[str, Cells]) -> str:
     others = sorted({group.partition("/")[0] for group in cells} - named) if named else []
     listed = ", ".join(others[:10]) + (" ..." if len(others) > 10 else "")
     return f"no bound is of {listed}: the highest of the others decides there" if others else ""
+
+
+def not_there(bounds: Bounds, cells: Mapping[str, Cells], by: tuple[str, ...]) -> str:
+    """Which groups of bounds are perhaps misspelt: those with a domain that is none of ours, or a language whose code
+    has more than three letters, that no document of the pool has; empty if there are none."""
+
+    def is_odd(group: str) -> bool:
+        parts = dict(zip(by, group.split("/"), strict=False))
+        return len(parts.get(LANGUAGE, "")) > 3 or parts.get(DOMAIN, DOMAINS[0]) not in DOMAINS
+
+    odd = [
+        group
+        for group in bounds.groups
+        if is_odd(group) and not any(f"{name}/".startswith(f"{group}/") for name in cells)
+    ]
+    return f"no document is of {', '.join(odd[:10])}: is the bound's name misspelt?" if odd else ""
+
+
+def above(strict: Mapping[str, Any] | None, at_most: float, docs: int, own: int | None) -> str:
+    """How much more than `at_most` bounds keep that were not found on this pool; empty if they do not. `own`: how many
+    documents the pool's own would keep, if it has any."""
+    shares = {name: strict[name]["share"] for name in ("docs", "tokens")} if strict else {}
+    if not any(share is not None and share > at_most for share in shares.values()):
+        return ""
+    listed = " and ".join(
+        f"{share:.4f} of the {'documents' if name == 'docs' else name}" for name, share in shares.items() if share
+    )
+    instead = "" if own is None else f" ({docs:,} documents, where the pool's own would keep {own:,})"
+    return f"the recipe's bounds keep {listed} here, above at_most {at_most:g}{instead}"
 
 
 def drift(used: Bounds, found: Bounds, cells: Mapping[str, Cells]) -> list[dict[str, Any]]:

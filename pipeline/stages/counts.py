@@ -5,6 +5,9 @@ from typing import Any
 
 from infra.dataset.manifest import Manifest
 
+EMPTY_FILES = "files/empty"
+_SKIPPED, _OTHER_TYPES = "skipped/", "skipped/type/"
+
 # The rules of a deduplication: a copy was removed in favour of a survivor. The step rejects by this rule alone. The
 # last two are those of an index: the survivor is in the same snapshot, or in an older one.
 COPY, WITHIN, OLDER = "copy_", "within_", "older_"
@@ -31,7 +34,7 @@ def stage_counts(manifest: Manifest) -> dict[str, Any]:
     `rejected_by`: documents by "step/rule", the most first; one document may have failed several rules of a step.
     """
     counts = manifest.counts
-    skipped = sum(number for name, number in counts.items() if name.startswith("skipped/"))
+    skipped = sum(number for name, number in counts.items() if name.startswith(_SKIPPED))
     duplicates = sum(number for rule, number in manifest.rejected_by.items() if is_copy(rule))
     rejected = counts.get("rejected", 0)
     return {
@@ -59,3 +62,17 @@ def kept_text(counts: Mapping[str, int]) -> str:
     share = f" ({counts['kept'] / counts['in']:.1%})" if counts["in"] else ""
     what = "document" if counts["kept"] == 1 else "documents"
     return f"kept {counts['kept']:,} {what} of {counts['in']:,}{share}"
+
+
+def ingest_notes(manifest: Manifest) -> list[str]:
+    """What an ingest passed over, and is in no ledger, as lines: files of no bytes, and responses that are no pages;
+    not requests and other types of record."""
+    counts = manifest.counts
+    kinds = {name: n for name, n in counts.items() if name.startswith(_SKIPPED) and not name.startswith(_OTHER_TYPES)}
+    notes = []
+    if empty := counts.get(EMPTY_FILES, 0):
+        notes.append(f"{empty:,} {'file has' if empty == 1 else 'files have'} no bytes: perhaps a download failed")
+    if total := sum(kinds.values()):
+        listed = ", ".join(f"{name.removeprefix(_SKIPPED)} {number:,}" for name, number in most_first(kinds).items())
+        notes.append(f"{total:,} {'record is no page' if total == 1 else 'records are no pages'}: {listed}")
+    return [f"{manifest.stage}: {note}" for note in notes]

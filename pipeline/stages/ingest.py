@@ -27,6 +27,7 @@ from infra.storage import commit_file, readable, temporary_name
 from pipeline.inputs.archives import ArchivePart
 from pipeline.inputs.records import HEAD_BYTES, dump_of, record_id, record_row
 from pipeline.inputs.versions import check_still
+from pipeline.stages.counts import EMPTY_FILES
 from pipeline.warc.http import record_message
 from pipeline.warc.pages import PAGE_KINDS, UNREADABLE, page_kind
 from pipeline.warc.reader import OpenSplit, open_split
@@ -90,6 +91,8 @@ class IngestTask:
         def count(name: str, number: int = 1) -> None:
             counts[name] = counts.get(name, 0) + number
 
+        if split.end == split.start:
+            count(EMPTY_FILES)
         damaged_at = None
         pages = 0
         for event in opened.events():

@@ -28,7 +28,7 @@ from pipeline.recipes.difference import recipe_difference
 from pipeline.recipes.parse import load_recipe, parse_recipe
 from pipeline.recipes.recipe import Recipe, Stage, models_of, needs_text
 from pipeline.stages.audit import audit_sample, pool_notes, strictness_of
-from pipeline.stages.counts import run_counts, stage_counts
+from pipeline.stages.counts import ingest_notes, run_counts, stage_counts
 from pipeline.stages.final import FINAL, clear_final, link_final
 from pipeline.stages.final import FROZEN as FROZEN
 from pipeline.stages.over_documents import (
@@ -70,8 +70,8 @@ class Run:
 
     def summary(self) -> dict[str, Any]:
         """What `--json` prints. `counts`: of the run; `stages`: of each stage, with its rejections by rule; `funnel`:
-        documents, characters and tokens that remain after each step; `audit`, `strictness`, `pool_notes`: see
-        `stages/audit.py`;
+        documents, characters and tokens that remain after each step; `ingest_notes`: what no ledger has (see
+        `stages/counts.py`); `audit`, `strictness`, `pool_notes`: see `stages/audit.py`;
         `not_done`: what of the recipe the input did not allow, as {stage, steps, what}."""
         manifests = [dataset.manifest for dataset in self.datasets]
         return {
@@ -80,6 +80,7 @@ class Run:
             "counts": run_counts(manifests),
             "stages": [stage_counts(manifest) for manifest in manifests],
             "funnel": funnel(manifests),
+            "ingest_notes": ingest_notes(manifests[0]),
             "audit": audit_sample(self.datasets),
             "strictness": strictness_of(self.datasets),
             "pool_notes": pool_notes(self.datasets),

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from filters.rules import Rule
 from infra.errors import UsageError
 from infra.names import meant
-from mixers.domains import Axis
+from mixers.domains import AXIS_OF, Axis
 from pipeline.models.language_codes import UNDETERMINED, canonical
 from pipeline.steps.fields import not_one_of, shown
 from pipeline.steps.method import MethodStep
@@ -194,6 +194,8 @@ def _check_bounds(options: Mapping[str, Any], by: list[str], place: str) -> None
         raise UsageError(f"{place}: bounds must be {{ GROUP = NUMBER }}, and price a number")
     if not 0 <= price <= 1:
         raise UsageError(f"{place}: price is {shown(price)}; it must be a probability, 0 to 1")
+    if price and not options["free_tokens"]:
+        raise UsageError(f"{place}: a price needs free_tokens above 0, up to which length costs nothing")
     for group, value in bounds.items():
         if not _LEAST_BOUND <= value <= _MOST_BOUND:
             cause = f"; {_EARLIER}" if value > _MOST_BOUND else ""
@@ -208,7 +210,10 @@ def _check_group(group: str, by: list[str], place: str) -> None:
         form = "/".join(name.upper() for name in by) or "all"
         raise UsageError(f"{place}: no group of bounds can be {group!r}: the form is {form}")
     language, axis = parts.get("language", UNDETERMINED), parts.get("axis", Axis.GENERAL.value)
+    domain = parts.get("domain", "")
     if canonical(language) != language:
         raise UsageError(f"{place}: bounds name the language {language!r}; its code is {canonical(language)!r}")
     if axis not in (axes := [each.value for each in Axis]):
         raise UsageError(f"{place}: bounds name the axis {axis!r}, {not_one_of(axis, axes)}")
+    if "axis" in by and domain in AXIS_OF and axis != AXIS_OF[domain].value:
+        raise UsageError(f"{place}: bounds name {group!r}, but the axis of {domain} is {AXIS_OF[domain].value}")

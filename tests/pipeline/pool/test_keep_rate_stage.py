@@ -195,6 +195,8 @@ def test_names_of_groups_may_end_in_nul(by: list[str], tmp_path: Path) -> None:
         ({"bounds": {"IQ": 0.9}}, "the language 'IQ'; its code is 'iq'"),
         ({"bounds": {"eng/IQ": 0.9}}, "the language 'eng'; its code is 'en'"),
         ({"bounds": {"EQ": 0.9, "en": 0.9}, "by": "axis"}, "the axis 'en', not one of"),
+        ({"bounds": {"en/IQ/arts": 0.9}, "by": ["language", "axis", "domain"]}, "but the axis of arts is EQ"),
+        ({"price": 0.1}, "a price needs free_tokens above 0"),
         ({"bounds": {"en": 0.9}, "by": []}, "no group of bounds can be 'en': the form is all"),
         ({"min_count": 0}, "min_count is 0"),
     ],
@@ -217,6 +219,31 @@ def test_languages_that_no_bound_names_are_told(tmp_path: Path) -> None:
     for number, (bounds, says) in enumerate([({"en": 0.8}, True), ({"en": 0.8, "zh/IQ": 0.8}, False), ({}, False)]):
         made = rated(tmp_path / str(number), tmp_path / "given", bounds=bounds)
         assert made.manifest.extra["pool"]["note"].endswith(told) is says
+
+
+def test_bounds_of_groups_that_are_perhaps_misspelt_are_told(tmp_path: Path) -> None:
+    rows = [document(n) | {"language": "en", "domain": "own", "language_score": 0.9} for n in range(6)]
+    make_dataset(tmp_path / "given", "filter", rows, [])
+    by = ["language", "axis", "domain"]
+    fine = {"en/general/own": 0.8, "en/EQ/arts": 0.8, "zh/EQ": 0.8}
+    for number, odd in enumerate(({}, {"en/EQ/artz": 0.8}, {"enlish/EQ": 0.8})):
+        made = rated(tmp_path / str(number), tmp_path / "given", bounds={**fine, **odd}, by=by)
+        told = made.manifest.extra["pool"]["note"].partition("; ")[2]
+        assert told == "".join(f"no document is of {name}: is the bound's name misspelt?" for name in odd)
+
+
+def test_frozen_bounds_that_keep_more_than_at_most_are_told(tmp_path: Path) -> None:
+    extra = {"baseline": baseline(300, 100_000).as_json()}
+    make_dataset(tmp_path / "given", "filter", pool_rows(), [], extra=extra)
+    strict = rated(tmp_path / "strict", tmp_path / "given", bounds={"en": 0.99, "zh": 0.99}, frozen=True)
+    assert strict.manifest.extra["pool"]["note"] == "" and strict.manifest.shards.sums.rows < 27
+    loose = rated(tmp_path / "loose", tmp_path / "given", bounds={"en": 0.01, "zh": 0.01}, frozen=True)
+    sums, pool = loose.manifest.shards.sums, loose.manifest.extra["pool"]
+    own = sum(row["own_bounds_keep"] for row in pool["drift"])
+    assert pool["note"] == (
+        f"the recipe's bounds keep {sums.rows / 300:.4f} of the documents and {sums.tokens / 100_000:.4f} of the "
+        f"tokens here, above at_most 0.09 ({sums.rows} documents, where the pool's own would keep {own})"
+    )
 
 
 def test_run_compare_and_report_say_why_a_pool_had_no_bounds_of_its_own(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from infra.dataset.reader import Dataset
-from pipeline.stages.counts import kept_text, run_counts, stage_counts
+from pipeline.stages.counts import ingest_notes, kept_text, run_counts, stage_counts
 from pipeline.stages.final import datasets_in
 from tests.pipeline.command import refinery
 from tests.pipeline.here import readmit_here, run_here, takedown_here
 from tests.pipeline.pages import pages, write_crawl, write_recipe
 from tests.pipeline.recipe_texts import BRIEF, EXTRACT, INGEST, recipe
+from tests.pipeline.warc.test_reader import warc_record
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +86,17 @@ def test_the_line_that_says_how_much_was_kept() -> None:
     assert kept_text({"kept": 31, "in": 2600}) == "kept 31 documents of 2,600 (1.2%)"
     assert kept_text({"kept": 1, "in": 1}) == "kept 1 document of 1 (100.0%)"
     assert kept_text({"kept": 0, "in": 0}) == "kept 0 documents of 0"
+
+
+def test_what_ingest_passes_over_is_told(tmp_path: Path) -> None:
+    pdf = b"HTTP/1.1 200 OK\r\nContent-Type: application/pdf\r\n\r\n%PDF-1.7"
+    (tmp_path / "crawl").mkdir()
+    (tmp_path / "crawl/pdf.warc").write_bytes(b"".join(warc_record(number, pdf) for number in range(2)))
+    (tmp_path / "crawl/none.warc").write_bytes(b"")
+    (tmp_path / "extract.toml").write_text(recipe("extract", INGEST, EXTRACT))
+    words = ("--recipe", tmp_path / "extract.toml", "--input", tmp_path / "crawl", "--out")
+    told = refinery("run", *words, tmp_path / "out").splitlines()
+    notes = ["ingest: 1 file has no bytes: perhaps a download failed", "ingest: 2 records are no pages: media/pdf 2"]
+    assert all(note in told for note in notes) and ingest_notes(manifests(tmp_path / "out")[0]) == notes
+    assert json.loads(refinery("run", *words, tmp_path / "out", "--json"))["ingest_notes"] == notes
+    assert all(note in refinery("ingest", *words, tmp_path / "records").splitlines() for note in notes)
