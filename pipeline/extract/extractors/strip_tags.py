@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.extract.element_ends import NOT_PLAIN, element_end
 from pipeline.extract.extractors.extractor import Extractor
+from pipeline.extract.line_kernels import collapsed
 from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN, Tag, raw_text
 from pipeline.extract.references import characters
 from pipeline.extract.shadow import composed
@@ -43,7 +44,6 @@ from pipeline.extract.visible_kernels import (
     Bytes,
     Flags,
     Words,
-    collapsed,
     place_of,
     visible,
 )

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.extract.extractors.all_text import AllTextOptions, all_text
 from pipeline.extract.extractors.strip_tags import EXTRACTOR, MIN_ALONE, MIN_UNLINKED, StripTagsOptions, strip_tags
+from pipeline.extract.line_kernels import IN_SUCCESSION
 from pipeline.extract.markup import BLOCK, SHOWN_RAW, UNSEEN
-from pipeline.extract.visible_kernels import IN_SUCCESSION
 from tests.pipeline.extract.extractors.visible_by_patterns import _ODD, visible_text
 
 NAMES = ["p", "div", "td", "b", "a", "script", "style", "svg", "title", "x-y", "p-x", "BR", "table", "noscript", "html"]
