@@ -6,7 +6,7 @@
 (a document's address, or its id), `grades` (1 to 5 overall, one of each reader) and, where readers gave them, a grade
 from 0 to 3 for each property (`informative`, `literary` and so on; a list where there were several readers). A text is
 good with a mean of 3, very good with 3.75, and has a property with a mean of 2. AUC is of these against the others;
-matched in length it is of pairs of one class of length (six classes of equally many texts of the language), so that a
+matched in length it is of pairs of one class of length (six classes, by quantiles of the language's texts), so that a
 signal that tells length alone has about .5; "-" where no class has texts of both kinds. Intervals: 95 %, of draws of
 hosts with replacement, where there are five hosts and more.
 
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                     grades[name] += row[name] if isinstance(row[name], list) else [row[name]]
     texts = texts_of(Dataset(args.documents), given)
     if not texts:
-        raise UsageError(f"no document of {args.documents} has an id or address of {args.graded[0]}")
+        raise UsageError(f"no document of {args.documents} has an id or address of {', '.join(map(str, args.graded))}")
     rows = [
         {"language": language, **found}
         for language, mine in sorted(texts.items())

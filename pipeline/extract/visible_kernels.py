@@ -218,7 +218,7 @@ def _element_end(
 
 def _is_anchor(page: Bytes, place: int) -> bool:
     """Whether the tag of a link whose name ends at `place` is a place in the page (`name` and no `href`): no link, and
-    none goes on in it. What follows the next angle is not looked at."""
+    none goes on in it. Values are not told from attributes, and what follows the next angle is not looked at."""
     named, begins = False, True
     while place < page.size and page[place] not in (_LESS, _MORE):
         if begins and _is_at(page, place, _HREF):

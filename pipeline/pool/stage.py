@@ -4,7 +4,7 @@ Both count over the pool in narrow intermediate tables (datasets below `OUT/.wor
 once, and apply in an aligned pass over the documents. The thresholds or clusters found are the manifest's `pool`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,11 +20,12 @@ from pipeline.job.baseline import Baseline, baseline_of, handed_on, strictness
 from pipeline.job.carried import carried
 from pipeline.job.context import Context
 from pipeline.job.tables import Tables
+from pipeline.models.language_codes import canonical
 from pipeline.pool.apply import ApplyPool, PoolJudge, Verdict
 from pipeline.pool.clusters import decide_clusters
 from pipeline.pool.keep_rate import Bounds, Floors, KeepRateJudge, budget_of, find_bounds
 from pipeline.pool.quantile import Side, find_quantiles, values_table
-from pipeline.pool.score_cells import DOMAIN, LANGUAGE, Cells, count_cells, scored_table
+from pipeline.pool.score_cells import DOMAIN, LANGUAGE, UNKNOWN, Cells, count_cells, scored_table
 from pipeline.pool.values import check_signal
 from pipeline.recipes.recipe import Stage
 from pipeline.steps.pool import PoolRule
@@ -113,7 +114,7 @@ def decide_keep_rate(
     if used is frozen:
         told = [unnamed(used, cells) if LANGUAGE in by else "", not_there(used, cells, by)]
         own = sum(each[0] for each in found.kept(cells).values()) if found else None
-        note = "; ".join(filter(None, [note, *told, above(strict, options["at_most"], docs, own)]))
+        note = "; ".join(filter(None, [note, *told, above(strict, options["of"], options["at_most"], docs, own)]))
     about = {
         "used": "frozen" if options["frozen"] else "shipped" if found is None else "pool",
         "note": note,
@@ -149,37 +150,39 @@ def unnamed(bounds: Bounds, cells: Mapping[str, Cells]) -> str:
     """Which languages of the pool no bound names, perhaps since one is misspelt; empty if there are none."""
     named = {group.partition("/")[0] for group in bounds.groups}
     others = sorted({group.partition("/")[0] for group in cells} - named) if named else []
-    listed = ", ".join(others[:10]) + (" ..." if len(others) > 10 else "")
-    return f"no bound is of {listed}: the highest of the others decides there" if others else ""
+    return f"no bound is of {_some(others)}: the highest of the others decides there" if others else ""
 
 
 def not_there(bounds: Bounds, cells: Mapping[str, Cells], by: tuple[str, ...]) -> str:
-    """Which groups of bounds are perhaps misspelt: those with a domain that is none of ours, or a language whose code
-    has more than three letters, that no document of the pool has; empty if there are none."""
+    """Which groups of bounds no document of the pool has, though their names are unusual: a domain that is none of
+    ours, or a language by another code than BCP 47's. Empty if there are none."""
 
     def is_odd(group: str) -> bool:
         parts = dict(zip(by, group.split("/"), strict=False))
-        return len(parts.get(LANGUAGE, "")) > 3 or parts.get(DOMAIN, DOMAINS[0]) not in DOMAINS
+        language, domain = parts.get(LANGUAGE, UNKNOWN), parts.get(DOMAIN, DOMAINS[0])
+        return len(language) > 3 or canonical(language) != language or domain not in DOMAINS
 
-    odd = [
-        group
-        for group in bounds.groups
-        if is_odd(group) and not any(f"{name}/".startswith(f"{group}/") for name in cells)
-    ]
-    return f"no document is of {', '.join(odd[:10])}: is the bound's name misspelt?" if odd else ""
+    def is_there(group: str) -> bool:
+        return any(f"{name}/".startswith(f"{group}/") for name in cells)
+
+    odd = [group for group in bounds.groups if is_odd(group) and not is_there(group)]
+    return f"no document is of {_some(odd)}, of which there are bounds: perhaps the name is misspelt" if odd else ""
 
 
-def above(strict: Mapping[str, Any] | None, at_most: float, docs: int, own: int | None) -> str:
-    """How much more than `at_most` bounds keep that were not found on this pool; empty if they do not. `own`: how many
-    documents the pool's own would keep, if it has any."""
-    shares = {name: strict[name]["share"] for name in ("docs", "tokens")} if strict else {}
-    if not any(share is not None and share > at_most for share in shares.values()):
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(name or "(empty)" for name in names[:10]) + (" ..." if len(names) > 10 else "")
+
+
+def above(strict: Mapping[str, Any] | None, of: str, at_most: float, docs: int, own: int | None) -> str:
+    """What bounds that were not found on this pool keep of what the baseline `of` would, where it is more than
+    `at_most`; else empty. `own`: how many documents the pool's own would keep, if it has any."""
+    names = (("docs", "documents"), ("tokens", "tokens"))
+    shares = [(name, strict[unit]["share"]) for unit, name in names] if strict else []
+    over = [f"{share:.3g} of the {name}" for name, share in shares if share is not None and share > at_most]
+    if not over:
         return ""
-    listed = " and ".join(
-        f"{share:.4f} of the {'documents' if name == 'docs' else name}" for name, share in shares.items() if share
-    )
-    instead = "" if own is None else f" ({docs:,} documents, where the pool's own would keep {own:,})"
-    return f"the recipe's bounds keep {listed} here, above at_most {at_most:g}{instead}"
+    instead = "" if own is None else f" ({docs:,} documents, where the pool's own bounds would keep {own:,})"
+    return f"the recipe's bounds keep {' and '.join(over)} that {of} would, above at_most {at_most:g}{instead}"
 
 
 def drift(used: Bounds, found: Bounds, cells: Mapping[str, Cells]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 from infra.dataset.reader import Dataset
 from infra.errors import UsageError
 from infra.storage import write_bytes, writing
+from pipeline.recipes.check import check_options
 from pipeline.recipes.parse import parse_recipe
 from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.toml import recipe_toml
@@ -65,7 +66,7 @@ def freeze_bounds(recipe: Recipe, dataset: Dataset, out: Path, step: str | None 
         "groups": [{"group": row["group"], "docs": row["docs"]} for row in pool["groups"]],
     }
     source |= {"stage": stages, "name": out.stem, "calibration": [*source.get("calibration", []), record]}
-    parse_recipe(source, str(out))
+    check_options(parse_recipe(source, str(out)))
     with writing(out):
         write_bytes(out, recipe_toml(source).encode())
     return name_of(each)

@@ -9,7 +9,6 @@ from filters.rules import Rule
 from infra.errors import UsageError
 from infra.names import meant
 from mixers.domains import AXIS_OF, Axis
-from pipeline.models.language_codes import UNDETERMINED, canonical
 from pipeline.steps.fields import not_one_of, shown
 from pipeline.steps.method import MethodStep
 from pipeline.steps.option import Option, typed
@@ -22,7 +21,7 @@ METHODS: dict[str, str] = {
 }
 # Bounds are probabilities, less what length costs; of a group of which nothing is kept a little more. What is above was
 # a logit, as an earlier version wrote them with its `tilt`; no document is so long that it costs as much as the least.
-_MOST_BOUND, _LEAST_BOUND = 1.1, -1e6
+_MOST_BOUND, _LEAST_BOUND = 1.1, -1e12
 _EARLIER = "bounds of an earlier version are logits: find them again with `refinery calibrate`"
 # What each option does, with its unit and range.
 ABOUT: dict[str, str] = {
@@ -194,8 +193,6 @@ def _check_bounds(options: Mapping[str, Any], by: list[str], place: str) -> None
         raise UsageError(f"{place}: bounds must be {{ GROUP = NUMBER }}, and price a number")
     if not 0 <= price <= 1:
         raise UsageError(f"{place}: price is {shown(price)}; it must be a probability, 0 to 1")
-    if price and not options["free_tokens"]:
-        raise UsageError(f"{place}: a price needs free_tokens above 0, up to which length costs nothing")
     for group, value in bounds.items():
         if not _LEAST_BOUND <= value <= _MOST_BOUND:
             cause = f"; {_EARLIER}" if value > _MOST_BOUND else ""
@@ -209,10 +206,7 @@ def _check_group(group: str, by: list[str], place: str) -> None:
     if "" in parts.values() or group.count("/") >= len(by or ["all"]) or (not by and group != "all"):
         form = "/".join(name.upper() for name in by) or "all"
         raise UsageError(f"{place}: no group of bounds can be {group!r}: the form is {form}")
-    language, axis = parts.get("language", UNDETERMINED), parts.get("axis", Axis.GENERAL.value)
-    domain = parts.get("domain", "")
-    if canonical(language) != language:
-        raise UsageError(f"{place}: bounds name the language {language!r}; its code is {canonical(language)!r}")
+    axis, domain = parts.get("axis", Axis.GENERAL.value), parts.get("domain", "")
     if axis not in (axes := [each.value for each in Axis]):
         raise UsageError(f"{place}: bounds name the axis {axis!r}, {not_one_of(axis, axes)}")
     if "axis" in by and domain in AXIS_OF and axis != AXIS_OF[domain].value:
