@@ -16,6 +16,7 @@ from pipeline.recipes.check import check_options
 from pipeline.recipes.parse import parse_recipe
 from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.toml import recipe_toml
+from pipeline.steps.pool import KEEP_RATE
 
 METHOD = "keep_rate"
 
@@ -58,6 +59,12 @@ def freeze_bounds(recipe: Recipe, dataset: Dataset, out: Path, step: str | None 
     frozen = {**costs, "bounds": dict(bounds["groups"]), "frozen": True}
     steps[index] = {**each, "options": {**each.get("options", {}), **frozen}}
     pool = dataset.manifest.extra["pool"]
+    signal = steps[index]["options"].get("signal", KEEP_RATE["signal"])
+    if signal != pool["signal"]:
+        raise UsageError(
+            f"{dataset.folder} was ranked by {pool['signal']}, but step {name_of(each)!r} of recipe {recipe.name!r} "
+            f"ranks by {signal}: give the recipe that made it"
+        )
     record = {
         "step": name_of(each),
         "method": METHOD,

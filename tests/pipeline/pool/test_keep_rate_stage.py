@@ -116,6 +116,10 @@ def test_frozen_bounds_decide_for_a_later_pool_and_the_drift_is_reported(tmp_pat
     first = rated(tmp_path / "first", tmp_path / "given")
     recipe = load_recipe(str(tmp_path / "first" / "recipe.toml"))
     assert freeze_bounds(recipe, first, tmp_path / "frozen.toml") == "rule"
+    other = open_context(str(pool_recipe(tmp_path / "other.toml", "keep_rate")), LocalEngine()).recipe
+    with pytest.raises(UsageError, match=r"was ranked by language_score, but step 'rule' of .* ranks by quality"):
+        freeze_bounds(other, first, tmp_path / "mixed.toml")
+    assert not (tmp_path / "mixed.toml").exists()
     later = [row | {"language_score": row["language_score"] ** 2} for row in pool_rows()]
     make_dataset(tmp_path / "later", "filter", later, [], extra=extra)
     context = open_context(str(tmp_path / "frozen.toml"), LocalEngine())
